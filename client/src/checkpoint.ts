@@ -1,0 +1,47 @@
+import * as vscode from 'vscode';
+import { checkpointUri, layersUri } from '../../protocol/layers-uri';
+
+/** File name endings of checkpoints that can be analysed, without the dot. */
+export const EXTENSIONS = ['onnx'];
+
+/** The file name of a checkpoint, as titles and messages show it. */
+export function nameOf(checkpoint: vscode.Uri): string {
+  return checkpoint.path.slice(checkpoint.path.lastIndexOf('/') + 1);
+}
+
+/** URI of a checkpoint's layer summary. */
+export function layersOf(checkpoint: vscode.Uri): vscode.Uri {
+  return vscode.Uri.parse(layersUri(checkpoint.toString()), true);
+}
+
+/** The checkpoint that a layer summary is about. */
+export function checkpointOf(layers: vscode.Uri): vscode.Uri | undefined {
+  const uri = checkpointUri(layers.toString());
+  return uri === null ? undefined : vscode.Uri.parse(uri, true);
+}
+
+/**
+ * The checkpoint a command is about: its argument (a URI from a menu, its text
+ * from a code lens), the active layer summary, or else the one the user picks.
+ */
+export async function chooseCheckpoint(argument: unknown): Promise<vscode.Uri | undefined> {
+  if (argument instanceof vscode.Uri) return checkpointOf(argument) ?? argument;
+  if (typeof argument === 'string') return vscode.Uri.parse(argument, true);
+  const active = vscode.window.activeTextEditor?.document.uri;
+  return (active && checkpointOf(active)) ?? pickCheckpoint();
+}
+
+async function pickCheckpoint(): Promise<vscode.Uri | undefined> {
+  const found = await vscode.workspace.findFiles(`**/*.{${EXTENSIONS.join(',')}}`, '**/node_modules/**', 500);
+  const items = found
+    .map((uri) => ({ label: vscode.workspace.asRelativePath(uri), iconPath: new vscode.ThemeIcon('file'), uri }))
+    .sort((a, b) => a.label.localeCompare(b.label));
+  const browse = { label: 'Browse…', iconPath: new vscode.ThemeIcon('folder-opened'), uri: undefined };
+  const picked = await vscode.window.showQuickPick([...items, browse], {
+    title: 'Pruning Limit',
+    placeHolder: 'Checkpoint',
+  });
+  if (picked !== browse) return picked?.uri;
+  const files = await vscode.window.showOpenDialog({ title: 'Checkpoint', filters: { Checkpoints: EXTENSIONS } });
+  return files?.[0];
+}

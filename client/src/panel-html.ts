@@ -1,0 +1,37 @@
+import { randomBytes } from 'node:crypto';
+import * as vscode from 'vscode';
+
+/** Folder of the panel's script and style, and the only one it may read. */
+export function mediaRoot(extension: vscode.Uri): vscode.Uri {
+  return vscode.Uri.joinPath(extension, 'dist', 'media');
+}
+
+/** The panel's page: nothing in it comes from outside the extension, and no script runs without the nonce. */
+export function panelHtml(webview: vscode.Webview, extension: vscode.Uri, checkpoint: vscode.Uri): string {
+  const nonce = randomBytes(16).toString('base64url');
+  const media = (name: string) => webview.asWebviewUri(vscode.Uri.joinPath(mediaRoot(extension), name)).toString();
+  const policy = [
+    `default-src 'none'`,
+    `script-src 'nonce-${nonce}'`,
+    // Observable Plot puts a style element into each drawing; it gets the nonce too.
+    `style-src ${webview.cspSource} 'nonce-${nonce}'`,
+  ].join('; ');
+  return `<!DOCTYPE html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8" />
+    <meta http-equiv="Content-Security-Policy" content="${policy}" />
+    <meta name="viewport" content="width=device-width, initial-scale=1" />
+    <link rel="stylesheet" href="${media('panel.css')}" />
+    <title>Pruning Limit</title>
+  </head>
+  <body>
+    <main id="app" data-checkpoint="${escape(checkpoint.toString())}" data-name="${escape(vscode.workspace.asRelativePath(checkpoint))}"></main>
+    <script nonce="${nonce}" src="${media('panel.js')}"></script>
+  </body>
+</html>`;
+}
+
+function escape(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}

@@ -1,0 +1,31 @@
+import * as vscode from 'vscode';
+import { nameOf } from './checkpoint';
+import type { Jobs } from './jobs';
+
+/** One short item in the status bar while an analysis runs. */
+export function showStatus(jobs: Jobs): vscode.Disposable {
+  const item = vscode.window.createStatusBarItem('pruningLimit.status', vscode.StatusBarAlignment.Left);
+  item.name = 'Pruning Limit';
+  const update = () => {
+    const running = jobs.running();
+    void vscode.commands.executeCommand('setContext', 'pruningLimit.running', running.length > 0);
+    const first = running[0];
+    if (!first) {
+      item.hide();
+      return;
+    }
+    const { fraction, message } = first.running;
+    const share = fraction === null ? '' : ` ${Math.floor(fraction * 100)} %`;
+    item.text =
+      running.length > 1 ? `$(sync~spin) ${running.length} pruning limits` : `$(sync~spin) Pruning limit${share}`;
+    item.tooltip = running.length > 1 ? running.map(({ checkpoint }) => nameOf(checkpoint)).join('\n') : message;
+    item.accessibilityInformation = { label: `Computing the pruning limit of ${nameOf(first.checkpoint)}${share}` };
+    item.command = {
+      title: 'Show Limit',
+      command: 'pruningLimit.showPanel',
+      arguments: [first.checkpoint.toString()],
+    };
+    item.show();
+  };
+  return vscode.Disposable.from(jobs.onChange(update), item);
+}

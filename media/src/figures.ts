@@ -1,0 +1,115 @@
+import type { PartialResult } from '../../protocol/analysis';
+import { fill, h } from './dom';
+import { svgText } from './export';
+import { densityFigure } from './plots/density';
+import type { Figure } from './plots/figure';
+import { layersFigure } from './plots/layers';
+import { limitFigure } from './plots/limit-curve';
+import { accuracyFigure, lossFigure } from './plots/path';
+import { csv, tableElement } from './table';
+
+/** In the order in which they answer the user's questions. */
+const figures: readonly Figure[] = [limitFigure, lossFigure, accuracyFigure, densityFigure, layersFigure];
+
+export type Export = (name: string, format: 'svg' | 'csv', content: string) => void;
+
+/** Puts a drawing into the page; its style element needs the page's nonce to be heard. */
+export function place(holder: Element, drawing: Element, nonce: string): void {
+  for (const style of drawing.querySelectorAll('style')) style.nonce = nonce;
+  fill(holder, drawing);
+}
+
+/**
+ * All figures of a result, each with its caption, its table and its exports.
+ * They are made once and filled again, so that an open table stays open and
+ * the focus stays where it is while an analysis runs.
+ */
+export class Figures {
+  readonly element: HTMLElement;
+  private readonly boxes: readonly FigureBox[];
+  private result: PartialResult | undefined;
+
+  constructor(nonce: string, save?: Export) {
+    this.boxes = figures.map((figure) => new FigureBox(figure, nonce, save));
+    this.element = h('div', { class: 'figures' }, ...this.boxes.map(({ element }) => element));
+    let width = 0;
+    new ResizeObserver(() => {
+      if (this.element.clientWidth === width) return;
+      width = this.element.clientWidth;
+      if (this.result) this.update(this.result);
+    }).observe(this.element);
+  }
+
+  update(result: PartialResult): void {
+    this.result = result;
+    // A drawing's width follows from which others stand beside it, so all are shown before any is drawn.
+    const ready = this.boxes.filter((box) => box.show(result));
+    for (const box of ready) box.update(result);
+  }
+}
+
+class FigureBox {
+  readonly element: HTMLElement;
+  private readonly holder = h('div', { class: 'plot' });
+  private readonly data = h('div', { class: 'table' });
+  private readonly details: HTMLDetailsElement;
+  private result: PartialResult | undefined;
+
+  constructor(
+    private readonly figure: Figure,
+    private readonly nonce: string,
+    save: Export | undefined,
+  ) {
+    const id = `figure-${figure.name}`;
+    const button = (format: 'svg' | 'csv', content: () => string) =>
+      h(
+        'button',
+        {
+          type: 'button',
+          class: 'quiet',
+          'aria-label': `Export ${figure.title} as ${format.toUpperCase()}`,
+          click: () => save?.(figure.name, format, content()),
+        },
+        format.toUpperCase(),
+      );
+    this.details = h('details', { toggle: () => this.fillTable() }, h('summary', {}, 'Data'), this.data);
+    this.element = h(
+      'section',
+      { class: `figure ${figure.name}`, 'aria-labelledby': id, hidden: true },
+      h(
+        'header',
+        {},
+        h('h2', { id }, figure.title),
+        save &&
+          h(
+            'span',
+            { class: 'actions' },
+            button('svg', () => svgText(this.holder.firstElementChild!)),
+            button('csv', () => csv(this.figure.table(this.result!))),
+          ),
+      ),
+      this.holder,
+      h('p', { class: 'caption' }, figure.caption),
+      this.details,
+    );
+  }
+
+  /** Whether there is something to draw. */
+  show(result: PartialResult): boolean {
+    const ready = this.figure.ready(result);
+    this.element.hidden = !ready;
+    return ready;
+  }
+
+  update(result: PartialResult): void {
+    this.result = result;
+    place(this.holder, this.figure.draw(result, Math.max(280, this.holder.clientWidth)), this.nonce);
+    this.fillTable();
+  }
+
+  /** A table of a thousand rows is only built when it is looked at. */
+  private fillTable(): void {
+    if (this.details.open && this.result)
+      fill(this.data, tableElement(this.figure.table(this.result), this.figure.title));
+  }
+}

@@ -1,0 +1,95 @@
+import * as Plot from '@observablehq/plot';
+import type { LayerResult } from '../../../protocol/analysis';
+import { grouped, percent, shapeText, significant } from '../../../protocol/numbers';
+import { table } from '../table';
+import { shortened } from './curves';
+import { color, frame, type Figure } from './figure';
+
+const KEPT = 'kept at the limit';
+const CURVATURE = 'share of the curvature';
+
+/** Where the weights that stay are, and where the curvature is. */
+export const layersFigure: Figure = {
+  name: 'layers',
+  title: 'Layers',
+  caption:
+    'Share of every layer that is kept at the limit, beside its share of the curvature. A layer that keeps nothing cuts the network.',
+
+  ready: (result) => result.layers.length > 0,
+
+  draw({ layers }, width) {
+    const narrow = width < 560;
+    // About seven pixels a character; names take at most a third of the width.
+    const characters = Math.floor(width / (narrow ? 30 : 22));
+    const longest = Math.max(...layers.map(({ name }) => Math.min(characters, name.length)));
+    const bars = layers.flatMap((layer, index) => [
+      { index, facet: KEPT, value: 1 - layer.sparsityAtLimit, fill: color.hessian },
+      { index, facet: CURVATURE, value: layer.curvatureShare, fill: color.predicted },
+    ]);
+    const vanishing = layers.flatMap(({ keptAtLimit }, index) => (keptAtLimit === 0 ? [{ index, facet: KEPT }] : []));
+    const most = Math.max(...bars.map(({ value }) => value));
+    return Plot.plot({
+      ...frame,
+      width,
+      height: 64 + layers.length * 22,
+      marginLeft: 16 + longest * 7,
+      marginTop: 30,
+      marginBottom: 10,
+      marginRight: 52,
+      ariaLabel: 'Share kept and share of the curvature for every layer',
+      fx: { domain: [KEPT, CURVATURE], label: null, axis: 'top', padding: narrow ? 0.25 : 0.18 },
+      x: { domain: [0, Math.max(most, 1e-9)], axis: null },
+      y: {
+        type: 'band',
+        domain: layers.map((_, index) => index),
+        label: null,
+        tickSize: 0,
+        padding: 0.3,
+        tickFormat: (index: number) => shortened(layers[index]!.name, characters),
+      },
+      marks: [
+        Plot.barX(bars, { fx: 'facet', x: 'value', y: 'index', fill: 'fill', fillOpacity: 0.85 }),
+        Plot.ruleX([0], { stroke: color.muted }),
+        Plot.text(
+          bars.filter(({ facet, index }) => facet !== KEPT || layers[index]!.keptAtLimit > 0),
+          {
+            fx: 'facet',
+            x: 'value',
+            y: 'index',
+            text: ({ value }: { value: number }) => percent(value),
+            textAnchor: 'start',
+            dx: 5,
+            fill: color.text,
+          },
+        ),
+        Plot.text(vanishing, {
+          fx: 'facet',
+          x: 0,
+          y: 'index',
+          text: () => 'vanishes',
+          textAnchor: 'start',
+          dx: 5,
+          fill: color.alarm,
+          fontWeight: 'bold',
+        }),
+      ],
+    });
+  },
+
+  table: (result) =>
+    table<LayerResult>(
+      [
+        { label: 'layer', value: (row) => row.name },
+        { label: 'operator', value: (row) => row.op },
+        { label: 'shape', value: (row) => shapeText(row.shape) },
+        { label: 'weights', value: (row) => row.weights, text: grouped },
+        { label: 'zero already', value: (row) => row.zeros, text: grouped },
+        { label: 'kept', value: (row) => row.keptAtLimit, text: grouped },
+        { label: 'sparsity', value: (row) => row.sparsityAtLimit, text: (value) => percent(value) },
+        { label: 'trace', value: (row) => row.trace, text: (value) => significant(value) },
+        { label: 'standard error', value: (row) => row.traceStandardError, text: (value) => significant(value, 2) },
+        { label: 'curvature', value: (row) => row.curvatureShare, text: (value) => percent(value) },
+      ],
+      result.layers,
+    ),
+};

@@ -1,0 +1,162 @@
+import type { AnalysisResult, LimitResult, PartialResult } from '../../protocol/analysis';
+import { duration, grouped, limitText, operatorName, percent, percentRange, significant } from '../../protocol/numbers';
+import { SEVERITY } from '../../protocol/severity';
+import { fill, h } from './dom';
+
+/** Where an analysis is: its numbers may still sharpen, are as sharp as asked or affordable, or were left as they were. */
+export type Stage = 'running' | 'done' | 'stopped';
+
+/** The answer in words: headline, both operators, what it rests on, and what to beware of. */
+export class Summary {
+  readonly element = h('section', { class: 'summary', 'aria-label': 'Result' });
+
+  /** @param openLayer shows a layer in the layer summary; absent where there is none */
+  constructor(private readonly openLayer?: (layer: string) => void) {}
+
+  clear(): void {
+    fill(this.element);
+  }
+
+  update(result: PartialResult | AnalysisResult, stage: Stage): void {
+    const [first] = result.limits;
+    fill(
+      this.element,
+      first
+        ? headlineElement(first, result.parameters.prunable, stage)
+        : stage === 'done' &&
+            h('p', { class: 'headline open' }, 'No limit was computed: the budget allowed no Lanczos step'),
+      result.limits.length > 0 && limitsTable(result.limits),
+      warningList(result, this.openLayer),
+      facts(result),
+    );
+  }
+}
+
+/** Why a limit is not resolved, and what can be done. */
+const OPEN: Readonly<Record<Stage, string>> = {
+  running: 'The bracket narrows with every Lanczos step.',
+  done: 'The budget was spent before the bracket closed: give the analysis more minutes or steps, or train with L1 so that the spectrum parts.',
+  stopped: 'The analysis ended before the bracket closed.',
+};
+
+function headlineElement(limit: LimitResult, prunable: number, stage: Stage): HTMLElement {
+  const [answer, range] = limitText(limit).split(' (');
+  const lead = limit.resolved ? 'Can be pruned to ' : stage === 'running' ? 'So far ' : 'Unresolved: ';
+  const kept = (fraction: number) => grouped(fraction * prunable);
+  const detail = limit.resolved
+    ? `Keeps ${percentRange([1 - limit.interval[1], 1 - limit.interval[0]])} of ${grouped(prunable)} weights, about ${kept(limit.keep)}.`
+    : OPEN[stage];
+  return h(
+    'div',
+    { class: 'answer' },
+    h(
+      'p',
+      { class: `headline${limit.resolved ? '' : ' open'}` },
+      lead,
+      h('strong', {}, answer!),
+      range !== undefined && h('span', { class: 'range' }, ` (${range}`),
+    ),
+    h('p', { class: 'detail' }, detail),
+  );
+}
+
+function limitsTable(limits: readonly LimitResult[]): HTMLElement {
+  const row = (label: string, text: (limit: LimitResult) => string, title?: string) =>
+    h(
+      'tr',
+      {},
+      h('th', { scope: 'row', title }, label),
+      ...limits.map((limit) => h('td', { class: 'number' }, text(limit))),
+    );
+  const bracketed = ({ curvature }: LimitResult) =>
+    `${significant(curvature.trace)} ± ${significant(curvature.traceStandardError, 2)}`;
+  return h(
+    'table',
+    { class: 'limits' },
+    h('caption', { class: 'hidden' }, 'Limits by operator'),
+    h(
+      'thead',
+      {},
+      h(
+        'tr',
+        {},
+        h('td'),
+        ...limits.map(({ operator }) =>
+          h('th', { scope: 'col', class: 'number' }, h('span', { class: `key ${operator}` }), operatorName[operator]),
+        ),
+      ),
+    ),
+    h(
+      'tbody',
+      {},
+      row('Sparsity at the limit', (limit) => (limit.resolved ? limitText(limit) : percentRange(limit.interval))),
+      row(
+        'Kept: fails below, works above',
+        ({ lower, upper }) => `${percent(lower)} … ${percent(upper)}`,
+        `The phase transition, with probability ${percent(1 - limits[0]!.eta, 0)}`,
+      ),
+      row('Bound from the trace alone', ({ traceBound }) => percent(traceBound), 'On the safe side of the limit'),
+      row(
+        'Optimistic end',
+        ({ sharp }) => percent(sharp),
+        'If the kept weights could be re-optimised in a random subspace. A network is not that model: read it as an upper end only.',
+      ),
+      row('Trace', bracketed),
+      row(
+        'Eigenvalues',
+        ({ curvature }) => `${significant(curvature.lambdaMin)} … ${significant(curvature.lambdaMax)}`,
+      ),
+      row('Lanczos steps, probes', ({ curvature }) => `${curvature.steps}, ${curvature.probes}`),
+    ),
+  );
+}
+
+function warningList({ warnings }: PartialResult, openLayer?: (layer: string) => void): HTMLElement | false {
+  if (warnings.length === 0) return false;
+  return h(
+    'ul',
+    { class: 'warnings', 'aria-label': 'Warnings' },
+    ...warnings.map(({ code, message, layer }) =>
+      h(
+        'li',
+        { class: SEVERITY[code] },
+        h(
+          'span',
+          { class: 'sign', role: 'img', 'aria-label': SEVERITY[code] },
+          SEVERITY[code] === 'warning' ? '⚠\uFE0E' : 'i',
+        ),
+        h('span', {}, message),
+        layer !== undefined &&
+          openLayer !== undefined &&
+          h('button', { type: 'button', class: 'link', click: () => openLayer(layer) }, 'Show layer'),
+      ),
+    ),
+  );
+}
+
+function facts(result: PartialResult | AnalysisResult): HTMLElement {
+  const { accuracy, data, engine, epsilon, parameters, validity } = result;
+  const time = 'time' in result ? result.time : undefined;
+  const entries: [string, string | false][] = [
+    ['Loss tolerance', `ε = ${significant(epsilon.value)} nats (${epsilon.rule})`],
+    ['Loss', `${significant(result.loss, 4)} nats`],
+    [
+      'Accuracy',
+      `${percent(accuracy.correct / Math.max(1, accuracy.total), 2)} (${grouped(accuracy.correct)} of ${grouped(accuracy.total)})`,
+    ],
+    [
+      'Samples',
+      `${grouped(data.samples)} of ${grouped(data.available)}, ${grouped(data.classes)} classes (${data.format})`,
+    ],
+    ['Weights', `${grouped(parameters.prunable)} prunable of ${grouped(parameters.total)}`],
+    ['Gradient norm', significant(validity.gradientNorm)],
+    ['Edge of validity', validity.edge !== null && percent(validity.edge)],
+    ['Engine', `${engine.name} ${engine.version}, ${engine.provider}, ${engine.threads} threads`],
+    ['Time', time !== undefined && `${duration(time.total)}, ${grouped(time.products)} products`],
+  ];
+  return h(
+    'dl',
+    { class: 'facts' },
+    ...entries.flatMap(([key, value]) => (value === false ? [] : [h('div', {}, h('dt', {}, key), h('dd', {}, value))])),
+  );
+}

@@ -1,0 +1,262 @@
+/**
+ * What an analysis is asked (`AnalysisRequest`), what it says while it runs
+ * (`AnalysisEvent`) and what it answers (`AnalysisResult`).
+ *
+ * The same types serve the command line's JSON, the compute process, the
+ * language server and the webviews; `server/src/report/result.schema.json` is
+ * the JSON schema of `AnalysisResult`.
+ *
+ * Sparsity is always the fraction of prunable weights that are zero; `keep` is
+ * its complement. Both lie in [0, 1].
+ */
+
+/** How the loss tolerance ε of the sublevel set is chosen. */
+export type EpsilonRule =
+  /** Standard deviation of the mini-batch loss, batches of 128 (the paper's). */
+  | { readonly kind: 'batch-std' }
+  /** A loss difference, in nats. */
+  | { readonly kind: 'absolute'; readonly value: number }
+  /** A multiple of the dense loss. */
+  | { readonly kind: 'relative'; readonly value: number };
+
+export type CurvatureKind = 'hessian' | 'ggn';
+export type CurvatureChoice = 'both' | CurvatureKind;
+export type TensorLayout = 'nchw' | 'nhwc';
+export type Split = 'train' | 'test';
+
+/** Where the samples are and how one becomes the network's input. */
+export interface DataOptions {
+  /** A file or a folder. */
+  readonly path: string;
+  readonly split: Split;
+  /** Raw values are divided by this: 255 maps bytes to [0, 1]; 1 leaves them. */
+  readonly scale: number;
+  /** Applied after `scale`, per channel: (x − mean) / deviation. */
+  readonly normalize?: { readonly mean: readonly number[]; readonly deviation: readonly number[] };
+  /** Layout of the network's input; taken from the graph when absent. */
+  readonly layout?: TensorLayout;
+  /** How many samples, chosen by seed and stratified by class. */
+  readonly samples: number | 'all';
+}
+
+export interface AnalysisOptions {
+  readonly data: DataOptions;
+  /** Samples per engine run. */
+  readonly batch: number;
+  /** Most Lanczos steps per operator; 0 evaluates loss and accuracy only. */
+  readonly steps: number;
+  /** Wished width of the bracket of the limit, as a fraction (0.01 = 1 point). */
+  readonly tolerance: number;
+  /** Time budget. */
+  readonly minutes: number;
+  readonly epsilon: EpsilonRule;
+  readonly curvature: CurvatureChoice;
+  /** Coefficient μ of an L1 penalty the network was trained with; 0 when none. */
+  readonly l1: number;
+  /** 0 lets the engine choose. */
+  readonly threads: number;
+  /** Largest resident memory of the compute process, in MiB; 0 is no limit. */
+  readonly memory: number;
+  readonly seed: number;
+}
+
+export interface AnalysisRequest {
+  /** Absolute path of the checkpoint. */
+  readonly checkpoint: string;
+  readonly options: AnalysisOptions;
+}
+
+/** A closed interval. */
+export type Interval = readonly [low: number, high: number];
+
+export interface CurvatureResult {
+  /** Tr of the operator over the prunable weights (of |·| nowhere: signed). */
+  readonly trace: number;
+  readonly traceStandardError: number;
+  readonly lambdaMax: number;
+  readonly lambdaMin: number;
+  /** Lanczos steps of the deepest probe. */
+  readonly steps: number;
+  readonly probes: number;
+  /** Nodes of the Gauss quadrature, ascending; with several probes their union. */
+  readonly ritzValues: readonly number[];
+  /** Weights of the nodes; they sum to 1. */
+  readonly weights: readonly number[];
+}
+
+export interface LimitResult {
+  readonly operator: CurvatureKind;
+  /** Midpoint of `bracket`: the headline. */
+  readonly sparsity: number;
+  /** 1 − sparsity. */
+  readonly keep: number;
+  /** With probability 1 − η no kept fraction below this works … */
+  readonly lower: number;
+  /** … and every kept fraction above this does (both from the far end of `interval`). */
+  readonly upper: number;
+  /** s* by Gauss quadrature and by Gauss–Radau quadrature with a node at 0. */
+  readonly bracket: Interval;
+  /** Standard error of s* over the random probes. */
+  readonly standardError: number;
+  /** `bracket` widened by 1.96 standard errors: the 95 % interval that is shown. */
+  readonly interval: Interval;
+  /** True when `interval` is no wider than the asked tolerance. */
+  readonly resolved: boolean;
+  readonly eta: number;
+  /** s* from the trace bound alone: on the safe side of the spectral limit. */
+  readonly traceBound: number;
+  /** The optimistic end: re-optimised weights in a random subspace (PSD spectra). */
+  readonly sharp: number;
+  /** R(s*) = ‖w* − wᵏ‖₂. */
+  readonly R: number;
+  readonly curvature: CurvatureResult;
+}
+
+/** One point of the path from the dense network to the pruned one. */
+export interface PathPoint {
+  readonly sparsity: number;
+  readonly R: number;
+  /** Measured loss of the pruned network (data term only). */
+  readonly loss: number;
+  /** Measured correct predictions of the pruned network, as a fraction. */
+  readonly accuracy: number;
+  /** gᵀd, with the L1 term when μ > 0. */
+  readonly linear: number;
+  /** ½ dᵀHd. */
+  readonly quadratic: number;
+}
+
+export interface LayerResult {
+  /** Name of the weight tensor in the checkpoint. */
+  readonly name: string;
+  /** ONNX operator that uses it. */
+  readonly op: string;
+  readonly shape: readonly number[];
+  /** Number of weights. */
+  readonly weights: number;
+  /** How many are exactly 0 already. */
+  readonly zeros: number;
+  readonly sparsityAtLimit: number;
+  readonly keptAtLimit: number;
+  /** Trace of the layer's diagonal block, of the headline operator. */
+  readonly trace: number;
+  readonly traceStandardError: number;
+  /** Share of the layer's Gauss–Newton (else headline) trace in the whole. */
+  readonly curvatureShare: number;
+}
+
+export type WarningCode =
+  | 'layer-vanishes'
+  | 'curvature-share'
+  | 'unresolved-bracket'
+  | 'not-stationary'
+  | 'beyond-validity'
+  | 'non-finite-weights'
+  | 'already-sparse'
+  | 'few-samples'
+  | 'float32-floor';
+
+export interface AnalysisWarning {
+  readonly code: WarningCode;
+  readonly message: string;
+  /** Name of the layer it is about, where there is one. */
+  readonly layer?: string;
+}
+
+export interface AnalysisResult {
+  readonly checkpoint: string;
+  readonly engine: {
+    readonly name: string;
+    readonly version: string;
+    readonly provider: string;
+    readonly threads: number;
+  };
+  readonly data: {
+    readonly path: string;
+    readonly format: string;
+    readonly samples: number;
+    readonly available: number;
+    readonly classes: number;
+  };
+  readonly parameters: { readonly total: number; readonly prunable: number };
+  /** Mean cross entropy over the chosen samples, in nats. */
+  readonly loss: number;
+  readonly accuracy: { readonly correct: number; readonly total: number };
+  readonly epsilon: { readonly value: number; readonly rule: string };
+  /** The headline first: the Hessian with |λ| unless only Gauss–Newton was asked. */
+  readonly limits: readonly LimitResult[];
+  readonly path: readonly PathPoint[];
+  readonly validity: {
+    /** Largest sparsity up to which measured and predicted ΔL agree within a factor 2; null when the path was not measured. */
+    readonly edge: number | null;
+    /** ‖∇L‖₂ over the prunable weights; null when it was not computed. */
+    readonly gradientNorm: number | null;
+  };
+  readonly layers: readonly LayerResult[];
+  readonly warnings: readonly AnalysisWarning[];
+  readonly options: AnalysisOptions;
+  readonly time: {
+    /** Seconds. */
+    readonly total: number;
+    /** Seconds of one product over all chosen samples. */
+    readonly perProduct: number;
+    readonly products: number;
+  };
+}
+
+export type Phase =
+  'reading' | 'loading-data' | 'compiling' | 'evaluating' | 'trace' | 'hessian' | 'ggn' | 'path' | 'reporting';
+
+/** What is known so far; the answer sharpens while the user watches. */
+export type PartialResult = Omit<AnalysisResult, 'time' | 'options'>;
+
+export type AnalysisEvent =
+  /** After every batch of every product. `done`/`total` count work of the whole job, as far as it can be foreseen. */
+  | {
+      readonly kind: 'progress';
+      readonly phase: Phase;
+      readonly done: number;
+      readonly total: number;
+      readonly message: string;
+      readonly elapsed: number;
+    }
+  /** After every Lanczos step, every trace probe and every path point. */
+  | { readonly kind: 'partial'; readonly result: PartialResult }
+  | { readonly kind: 'warning'; readonly warning: AnalysisWarning }
+  | { readonly kind: 'done'; readonly result: AnalysisResult }
+  | { readonly kind: 'failed'; readonly error: FailureMessage };
+
+/** An error as a user reads it: what, where and what to do next, in one sentence. */
+export interface FailureMessage {
+  readonly message: string;
+  /** `input`: exit status 2 (bad usage or input); `analysis`: 1. */
+  readonly category: 'input' | 'analysis';
+}
+
+/** What can be said of a checkpoint without running it (`pruning-limit inspect`). */
+export interface CheckpointSummary {
+  readonly checkpoint: string;
+  readonly format: string;
+  readonly producer: string;
+  readonly opset: number | null;
+  readonly inputs: readonly { readonly name: string; readonly shape: readonly (number | string)[] }[];
+  readonly outputs: readonly { readonly name: string; readonly shape: readonly (number | string)[] }[];
+  readonly parameters: { readonly total: number; readonly prunable: number };
+  readonly layers: readonly LayerSummary[];
+  /** Every stored tensor, layers' weights included. */
+  readonly tensors: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[] }[];
+  /** How often each operator occurs. */
+  readonly operators: Readonly<Record<string, number>>;
+  /** Operators the analysis cannot differentiate, with the node that uses them first. */
+  readonly unsupported: readonly { readonly op: string; readonly node: string }[];
+}
+
+export interface LayerSummary {
+  readonly name: string;
+  readonly op: string;
+  readonly shape: readonly number[];
+  readonly dtype: string;
+  readonly weights: number;
+  readonly zeros: number;
+  readonly nonFinite: number;
+}

@@ -1,0 +1,119 @@
+/**
+ * Custom messages between the extension's client and the language server, on
+ * the LSP connection, and between the extension host and its webviews.
+ *
+ * The client computes nothing and reads no checkpoint; the server runs no
+ * session and answers at once; a compute process per job does the work. A job
+ * is named by the id that the server gave out.
+ */
+import type {
+  AnalysisEvent,
+  AnalysisOptions,
+  AnalysisRequest,
+  AnalysisResult,
+  CheckpointSummary,
+  FailureMessage,
+  PartialResult,
+  Phase,
+} from './analysis';
+
+export type JobId = string;
+
+/** Method names of the custom requests and notifications. */
+export const Method = {
+  /** `InspectParams` → `InspectAnswer` */
+  inspect: 'pruningLimit/inspect',
+  /** `InspectParams` → `OptionsAnswer`: what the analysis file and the settings say about a checkpoint. */
+  options: 'pruningLimit/options',
+  /** `InspectParams` → `ResultAnswer`: the latest result. */
+  result: 'pruningLimit/result',
+  /** `AnalysisRequest` → `StartAnswer`; returns before the work begins. A checkpoint has one job at most. */
+  start: 'pruningLimit/start',
+  /** `JobParams` → `CancelAnswer`; the compute process is gone when it answers. */
+  cancel: 'pruningLimit/cancel',
+  /** `InspectParams` → `LayersAnswer`: text of the layer summary document, with the latest result folded in. */
+  layers: 'pruningLimit/layers',
+  /** server → client, `JobEvent` */
+  event: 'pruningLimit/event',
+} as const;
+
+export interface InspectParams {
+  /** `file:` URI of the checkpoint. */
+  readonly uri: string;
+}
+export type InspectAnswer = { readonly summary: CheckpointSummary } | { readonly error: FailureMessage };
+
+export type OptionsAnswer =
+  | {
+      /** Path of the analysis file. */
+      readonly file: string;
+      readonly options: AnalysisOptions;
+    }
+  /** No analysis file speaks of the checkpoint; `file` is the nearest one there is, or null. */
+  | { readonly missing: true; readonly file: string | null }
+  /** `file` is null when a setting is wrong. */
+  | { readonly error: FailureMessage; readonly file: string | null };
+
+export interface ResultAnswer {
+  readonly result: AnalysisResult | null;
+}
+
+export type StartParams = AnalysisRequest;
+export interface StartAnswer {
+  readonly job: JobId;
+}
+
+export interface JobParams {
+  readonly job: JobId;
+}
+export interface CancelAnswer {
+  /** False when the job had ended before. */
+  readonly cancelled: boolean;
+}
+
+export interface LayersAnswer {
+  readonly text: string;
+}
+
+/** An event of a job; `cancelled` ends it like `done` and `failed` do. */
+export interface JobEvent {
+  readonly job: JobId;
+  readonly checkpoint: string;
+  readonly event: AnalysisEvent | { readonly kind: 'cancelled' };
+}
+
+/** `initializationOptions` of the language server. */
+export interface ServerOptions {
+  /** Folder where results are kept between windows; none are when it is absent. */
+  readonly storage?: string;
+}
+
+/** Server and compute process. Sent with the structured clone algorithm, so arrays travel as raw bytes. */
+export type ToCompute = { readonly kind: 'analyze'; readonly request: AnalysisRequest };
+export type FromCompute = AnalysisEvent;
+
+/** Extension host → limit panel. */
+export type ToPanel =
+  /** Nothing was computed yet. */
+  | { readonly kind: 'idle' }
+  | {
+      readonly kind: 'running';
+      readonly phase: Phase | null;
+      readonly message: string;
+      readonly fraction: number | null;
+      /** Seconds. */
+      readonly elapsed: number;
+      readonly remaining: number | null;
+    }
+  | { readonly kind: 'partial'; readonly result: PartialResult }
+  | { readonly kind: 'done'; readonly result: AnalysisResult }
+  | { readonly kind: 'failed'; readonly error: FailureMessage }
+  | { readonly kind: 'cancelled' };
+
+/** Limit panel → extension host. */
+export type FromPanel =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'cancel' }
+  | { readonly kind: 'compute' }
+  | { readonly kind: 'openLayers'; readonly layer?: string }
+  | { readonly kind: 'export'; readonly name: string; readonly format: 'svg' | 'csv'; readonly content: string };

@@ -1,0 +1,100 @@
+import type { Interval, LimitResult } from './analysis';
+
+/**
+ * How quantities are written, the same in the editor, the panel and the
+ * report. A fraction is shown as a percentage with no more digits than its
+ * interval supports.
+ */
+
+/** Digits after the point that an interval of this width (a fraction) supports. */
+function digitsFor(width: number): number {
+  if (!(width > 0)) return 2;
+  const points = width * 100;
+  return Math.min(2, Math.max(0, Math.ceil(-Math.log10(points))));
+}
+
+function trimmed(value: number, digits: number): string {
+  const text = value.toFixed(digits);
+  return digits > 0 ? text.replace(/\.?0+$/, '') : text;
+}
+
+/** `0.951` → `95.1 %`. */
+export function percent(fraction: number, digits = 1): string {
+  return Number.isFinite(fraction) ? `${(fraction * 100).toFixed(digits)} %` : '–';
+}
+
+/** `[0.9495, 0.952]` → `94.95–95.2 %`. */
+export function percentRange([low, high]: Interval): string {
+  const digits = digitsFor(high - low) + 1;
+  const [from, to] = [trimmed(low * 100, digits), trimmed(high * 100, digits)];
+  return from === to ? `${from} %` : `${from}–${to} %`;
+}
+
+/** The headline of a limit: `95.1 % (94.95–95.2 %)`, or that it is open and between what. */
+export function limitText(limit: LimitResult): string {
+  return limit.resolved
+    ? `${percent(limit.sparsity, digitsFor(limit.interval[1] - limit.interval[0]))} (${percentRange(limit.interval)})`
+    : `between ${percentRange(limit.interval).replace('–', ' and ')}`;
+}
+
+/** The sentence that answers the user's question. */
+export function headline(limit: LimitResult): string {
+  return limit.resolved ? `Can be pruned to ${limitText(limit)}` : `Unresolved: ${limitText(limit)}`;
+}
+
+/** Three significant digits, with an exponent where it is shorter: `0.0087`, `1.2e-5`, `4160`; `–` for what is not known. */
+export function significant(value: number | null, digits = 3): string {
+  if (value === null || !Number.isFinite(value)) return '–';
+  if (value === 0) return '0';
+  if (value < 0) return `−${significant(-value, digits)}`;
+  const size = Math.abs(value);
+  if (size >= 1e6 || size < 1e-4) {
+    const [mantissa, exponent] = value.toExponential(digits - 1).split('e');
+    return `${mantissa!.replace(/\.?0+$/, '')}e${Number(exponent)}`;
+  }
+  return trimmed(value, Math.max(0, digits - 1 - Math.floor(Math.log10(size))));
+}
+
+/** A measured value with as many digits as its standard error supports: `44 ± 11`, `0.0213 ± 0.0004`, `(1.25 ± 0.03)e7`. */
+export function withError(value: number, error: number): string {
+  if (!Number.isFinite(value) || !Number.isFinite(error)) return '–';
+  if (error <= 0) return significant(value);
+  const size = Math.max(Math.abs(value), error);
+  const exponent = size >= 1e6 || size < 1e-4 ? Math.floor(Math.log10(size)) : 0;
+  const unit = 10 ** exponent;
+  const [leading, power] = (error / unit).toExponential(1).split('e') as [string, string];
+  // Two digits of an error that begins with 1 or 2: one would be off by up to a half.
+  const digits = (Number(leading) < 3 ? 1 : 0) - Number(power);
+  const rounded = (x: number): string =>
+    digits >= 0
+      ? (x / unit).toFixed(Math.min(digits, 20))
+      : String(Math.round((x / unit) * 10 ** digits) / 10 ** digits);
+  const sign = value < 0 ? '−' : '';
+  const text = `${sign}${rounded(Math.abs(value))} ± ${rounded(error)}`;
+  return exponent === 0 ? text : `(${text})e${exponent}`;
+}
+
+/** `85560` → `85,560`. */
+export function grouped(count: number): string {
+  return Number.isFinite(count)
+    ? Math.round(count)
+        .toString()
+        .replace(/\B(?=(\d{3})+$)/g, ',')
+    : '–';
+}
+
+/** `16×1×5×5`; `scalar` for the empty shape. */
+export function shapeText(shape: readonly (number | string)[]): string {
+  return shape.length === 0 ? 'scalar' : shape.join('×');
+}
+
+/** `8 s`, `3 min`, `1 h 20 min`. */
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds) || seconds < 0) return '–';
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** Names of the two operators as the user reads them. */
+export const operatorName = { hessian: 'Hessian', ggn: 'Gauss–Newton' } as const;

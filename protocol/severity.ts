@@ -1,0 +1,14 @@
+import type { WarningCode } from './analysis';
+
+/** Warnings ask for something to be done; information explains the numbers. */
+export const SEVERITY: Readonly<Record<WarningCode, 'warning' | 'information'>> = {
+  'layer-vanishes': 'warning',
+  'unresolved-bracket': 'warning',
+  'non-finite-weights': 'warning',
+  'beyond-validity': 'warning',
+  'not-stationary': 'warning',
+  'curvature-share': 'information',
+  'already-sparse': 'information',
+  'few-samples': 'information',
+  'float32-floor': 'information',
+};

@@ -1,0 +1,106 @@
+// Bundles every process of the product into dist/ and, with --tests, every
+// test file into out/test/. Packages with native parts stay outside.
+import { build } from 'esbuild';
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+
+/** Files under `folder` whose name ends with `ending`, sorted. */
+export function filesUnder(folder, ending) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true })
+    .map((name) => join(folder, String(name)))
+    .filter((file) => file.endsWith(ending) && !file.includes('node_modules') && statSync(file).isFile())
+    .sort();
+}
+
+const node = {
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  format: 'cjs',
+  sourcemap: true,
+  logLevel: 'warning',
+  external: ['vscode', 'onnxruntime-node', 'onnxruntime-common'],
+  absWorkingDir: root,
+};
+
+/** The schema's TypeScript is generated: it follows from onnx.proto and is not kept. */
+function generateSchema() {
+  const folder = join(root, 'server/src/checkpoint/onnx/generated');
+  const source = join(root, 'server/src/checkpoint/onnx/onnx.proto');
+  const code = join(folder, 'onnx.js');
+  if (existsSync(code) && statSync(code).mtimeMs > statSync(source).mtimeMs) return;
+  mkdirSync(folder, { recursive: true });
+  const bin = join(root, 'node_modules/protobufjs-cli/bin');
+  execFileSync(process.execPath, [
+    join(bin, 'pbjs'),
+    '-t',
+    'static-module',
+    '-w',
+    'es6',
+    '--no-service',
+    '--no-verify',
+    '--no-delimited',
+    '--no-create',
+    '--force-long',
+    '-o',
+    code,
+    source,
+  ]);
+  execFileSync(process.execPath, [join(bin, 'pbts'), '-o', join(folder, 'onnx.d.ts'), code]);
+}
+
+export async function buildProduct() {
+  generateSchema();
+  const entries = {
+    client: 'client/src/extension.ts',
+    server: 'server/src/main.ts',
+    compute: 'server/src/compute.ts',
+    cli: 'server/src/cli.ts',
+  };
+  const present = Object.fromEntries(Object.entries(entries).filter(([, file]) => existsSync(join(root, file))));
+  await build({ ...node, entryPoints: present, outdir: 'dist', minifySyntax: true });
+  const webviews = filesUnder(join(root, 'media/src'), '.main.ts');
+  if (webviews.length > 0) {
+    await build({
+      bundle: true,
+      platform: 'browser',
+      target: 'es2022',
+      format: 'iife',
+      minify: true,
+      logLevel: 'warning',
+      absWorkingDir: root,
+      entryPoints: webviews.map((file) => ({
+        in: file,
+        out: relative(join(root, 'media/src'), file).replace(/\.main\.ts$/, ''),
+      })),
+      outdir: 'dist/media',
+    });
+  }
+}
+
+/** Test files → out/test, same tree, `.cjs`. */
+export async function buildTests() {
+  generateSchema();
+  const files = ['server', 'protocol', 'client', 'test', 'samples', 'bench', 'media'].flatMap((folder) => [
+    ...filesUnder(join(root, folder), '.test.ts'),
+  ]);
+  const scripts = ['samples', 'bench', 'test'].flatMap((folder) => filesUnder(join(root, folder), '.script.ts'));
+  await build({
+    ...node,
+    packages: 'external',
+    entryPoints: [...files, ...scripts].map((file) => ({ in: file, out: relative(root, file).replace(/\.ts$/, '') })),
+    outdir: 'out',
+    outExtension: { '.js': '.cjs' },
+  });
+  return files.map((file) => join(root, 'out', relative(root, file).replace(/\.ts$/, '.cjs')));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await buildProduct();
+  if (process.argv.includes('--tests')) await buildTests();
+}

@@ -1,0 +1,204 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import type { AnalysisOptions, DataOptions } from '../../protocol/analysis';
+import { InputError } from './errors';
+import { globToRegExp } from './glob';
+import { DEFAULT_OPTIONS, parseEpsilon } from './options';
+
+/**
+ * `pruning-limit.json`: which data belongs to which checkpoint, and how it is
+ * analysed. Its JSON schema for the editor is `syntaxes/pruning-limit.schema.json`;
+ * `analysis-file.test.ts` holds the two to each other.
+ *
+ * Paths and patterns in the file are relative to its folder. The first entry
+ * whose pattern matches a checkpoint counts.
+ */
+export const ANALYSIS_FILE = 'pruning-limit.json';
+
+/** Values for what an entry leaves open: the editor's settings over the defaults. */
+export type OptionDefaults = Omit<AnalysisOptions, 'data'> & { readonly data: Omit<DataOptions, 'path'> };
+
+/** Analysis files that may speak of a checkpoint, the nearest first: its own folder, then upwards to `root`. */
+export function analysisFilesFor(checkpoint: string, root?: string): string[] {
+  const files: string[] = [];
+  for (let folder = dirname(checkpoint); ; folder = dirname(folder)) {
+    const file = join(folder, ANALYSIS_FILE);
+    if (existsSync(file)) files.push(file);
+    const inside = root !== undefined && folder !== root && !relative(root, folder).startsWith('..');
+    if (!inside || folder === dirname(folder)) return files;
+  }
+}
+
+/**
+ * Options for a checkpoint from the text of an analysis file, or null when no
+ * entry matches it.
+ *
+ * @throws {InputError} naming the file and the property that is wrong
+ */
+export function optionsFromText(
+  text: string,
+  file: string,
+  checkpoint: string,
+  defaults: OptionDefaults = DEFAULT_OPTIONS,
+): AnalysisOptions | null {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new InputError(`${file}: not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const path = relative(dirname(file), checkpoint).split(sep).join('/');
+  let found: AnalysisOptions | null = null;
+  // Every entry is checked, not only the one that matches: a mistake should not wait for its checkpoint.
+  const top = new Node(json, '', file).object(['$schema', 'analyses']);
+  for (const entry of top.required('analyses').array()) {
+    const { pattern, options } = readEntry(entry, file, defaults);
+    if (!found && globToRegExp(pattern).test(path)) found = options;
+  }
+  return found;
+}
+
+/** @throws {InputError} */
+export async function readAnalysisFile(
+  file: string,
+  checkpoint: string,
+  defaults?: OptionDefaults,
+): Promise<AnalysisOptions | null> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new InputError(`${file}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
+  }
+  return optionsFromText(text, file, checkpoint, defaults);
+}
+
+const ENTRY = ['checkpoint', 'data', 'epsilon', 'curvature', 'l1', 'steps', 'tolerance', 'minutes', 'batch', 'seed'];
+
+function readEntry(node: Node, file: string, defaults: OptionDefaults): { pattern: string; options: AnalysisOptions } {
+  const entry = node.object(ENTRY);
+  const pattern = entry.required('checkpoint').string();
+  const epsilon = entry.optional('epsilon');
+  const options: AnalysisOptions = {
+    ...defaults,
+    data: readData(entry.required('data'), file, defaults.data),
+    epsilon: epsilon ? parseEpsilon(epsilon.stringOrNumber(), epsilon.where()) : defaults.epsilon,
+    curvature: entry.optional('curvature')?.oneOf(['both', 'hessian', 'ggn'] as const) ?? defaults.curvature,
+    l1: entry.optional('l1')?.number(0) ?? defaults.l1,
+    steps: entry.optional('steps')?.integer(0) ?? defaults.steps,
+    tolerance: entry.optional('tolerance')?.number(1e-6, 1) ?? defaults.tolerance,
+    minutes: entry.optional('minutes')?.number(0.01) ?? defaults.minutes,
+    batch: entry.optional('batch')?.integer(1) ?? defaults.batch,
+    seed: entry.optional('seed')?.integer(0) ?? defaults.seed,
+  };
+  return { pattern, options };
+}
+
+function readData(node: Node, file: string, defaults: Omit<DataOptions, 'path'>): DataOptions {
+  const data = node.object(['path', 'split', 'scale', 'normalize', 'layout', 'samples']);
+  const path = data.required('path').string();
+  const normalize = data.optional('normalize')?.object(['mean', 'deviation']);
+  const layout = data.optional('layout')?.oneOf(['auto', 'nchw', 'nhwc'] as const) ?? defaults.layout;
+  const samples = data.optional('samples');
+  const normalization = normalize && {
+    mean: normalize.required('mean').numbers(),
+    deviation: normalize.required('deviation').numbers(Number.MIN_VALUE),
+  };
+  if (normalization && normalization.mean.length !== normalization.deviation.length) {
+    throw new InputError(`${normalize!.where()}: "mean" and "deviation" must have one number per channel each`);
+  }
+  return {
+    path: isAbsolute(path) ? path : resolve(dirname(file), path),
+    split: data.optional('split')?.oneOf(['train', 'test'] as const) ?? defaults.split,
+    scale: data.optional('scale')?.number(Number.MIN_VALUE) ?? defaults.scale,
+    ...(normalization && { normalize: normalization }),
+    ...(layout !== undefined && layout !== 'auto' && { layout }),
+    samples: samples ? (samples.value === 'all' ? 'all' : samples.integer(1)) : defaults.samples,
+  };
+}
+
+/** A JSON value with its place, for messages. */
+class Node {
+  constructor(
+    readonly value: unknown,
+    private readonly place: string,
+    private readonly file: string,
+  ) {}
+
+  where(): string {
+    return `${this.file}: ${this.place === '' ? 'the file' : this.place}`;
+  }
+
+  object(known: readonly string[]): Node {
+    if (typeof this.value !== 'object' || this.value === null || Array.isArray(this.value)) this.mustBe('an object');
+    const unknown = Object.keys(this.value as object).find((name) => !known.includes(name));
+    if (unknown !== undefined) {
+      throw new InputError(
+        `${this.file}: unknown property ${this.child(unknown, null).place}; known are ${known.join(', ')}`,
+      );
+    }
+    return this;
+  }
+
+  optional(name: string): Node | undefined {
+    const object = this.value as Record<string, unknown>;
+    return Object.hasOwn(object, name) ? this.child(name, object[name]) : undefined;
+  }
+
+  required(name: string): Node {
+    const node = this.optional(name);
+    if (!node) throw new InputError(`${this.file}: ${this.child(name, null).place} is missing`);
+    return node;
+  }
+
+  array(): Node[] {
+    if (!Array.isArray(this.value)) this.mustBe('a list');
+    return (this.value as unknown[]).map((value, i) => new Node(value, `${this.place}[${i}]`, this.file));
+  }
+
+  string(): string {
+    if (typeof this.value !== 'string' || this.value === '') this.mustBe('a text');
+    return this.value as string;
+  }
+
+  stringOrNumber(): string | number {
+    return typeof this.value === 'number' ? this.value : this.string();
+  }
+
+  number(min = -Infinity, max = Infinity): number {
+    const value = this.value;
+    if (typeof value !== 'number' || !Number.isFinite(value) || value < min || value > max) {
+      const low = min === Number.MIN_VALUE ? 'above 0' : min > -Infinity ? `of at least ${min}` : '';
+      const high = max < Infinity ? ` and at most ${max}` : '';
+      this.mustBe(`a number ${low}${high}`.trim());
+    }
+    return value as number;
+  }
+
+  integer(min: number): number {
+    if (!Number.isSafeInteger(this.value) || (this.value as number) < min) {
+      this.mustBe(`a whole number of at least ${min}`);
+    }
+    return this.value as number;
+  }
+
+  numbers(min = -Infinity): number[] {
+    const numbers = this.array().map((node) => node.number(min));
+    if (numbers.length === 0) this.mustBe('a list of numbers, one per channel');
+    return numbers;
+  }
+
+  oneOf<const T extends string>(choices: readonly T[]): T {
+    if (!choices.includes(this.value as T)) this.mustBe(`one of ${choices.join(', ')}`);
+    return this.value as T;
+  }
+
+  private child(name: string, value: unknown): Node {
+    return new Node(value, this.place === '' ? name : `${this.place}.${name}`, this.file);
+  }
+
+  private mustBe(what: string): never {
+    throw new InputError(`${this.where()} must be ${what}, is ${JSON.stringify(this.value) ?? 'absent'}`);
+  }
+}

@@ -1,0 +1,293 @@
+import type {
+  AnalysisEvent,
+  AnalysisRequest,
+  AnalysisResult,
+  AnalysisWarning,
+  CurvatureKind,
+  LayerResult,
+  LimitResult,
+  PartialResult,
+  PathPoint,
+} from '../../../protocol/analysis';
+import { CurvatureOperator } from '../curvature/operator';
+import type { Engine } from '../engine/engine';
+import { createOrtEngine } from '../engine/ort';
+import { InputError } from '../errors';
+import { layerSparsities } from '../limit/layers';
+import { Magnitudes } from '../limit/magnitudes';
+import { comparePath, edgeOfValidity, pathSparsities, stationarity } from '../limit/path';
+import type { TraceEstimate } from '../spectrum/traces';
+import { checkTolerance, describeEpsilon, lossTolerance } from './epsilon';
+import { Evaluator, lossGradient, type Evaluation } from './evaluator';
+import { LimitStudy, TRACE_PROBES, type StudyUpdate } from './limit-study';
+import { MemoryGuard } from './memory';
+import { measurePath, type MeasuredPath } from './path';
+import { Progress } from './progress';
+import { openSubject, type Subject } from './subject';
+import { layerWarnings, limitWarnings, sampleWarnings, validityWarnings, type LimitEnd } from './warnings';
+
+/** Called with every event; awaited, so that a slow listener slows the analysis instead of losing events. */
+export type Listener = (event: AnalysisEvent) => void | Promise<void>;
+
+/** Sparsities at which the path is measured. */
+const PATH_POINTS = 24;
+/** Evaluations that take as long as one product, before any product was timed. */
+const PRODUCT_COST = 6;
+/** A rise of the loss below this share of ε is noise in the comparison of measured and predicted. */
+const NOISE_SHARE = 0.05;
+
+/**
+ * The whole analysis of one checkpoint. Partial results go out after every
+ * step; the last event carries the result that is also returned.
+ *
+ * Gauss–Newton is studied before the Hessian, because its bracket closes in a
+ * fraction of the steps, but the Hessian leads the result.
+ *
+ * @throws InputError, AnalysisError
+ */
+export async function analyze(request: AnalysisRequest, listener: Listener): Promise<AnalysisResult> {
+  return new Analysis(request, listener).run();
+}
+
+class Analysis {
+  private readonly started = performance.now();
+  private readonly memory: MemoryGuard;
+  private readonly progress: Progress;
+  private engine!: Engine;
+  private subject!: Subject;
+  private magnitudes!: Magnitudes;
+  private dense!: Evaluation;
+  private epsilon = 0;
+  private gradientNorm: number | null = null;
+  /** Milliseconds of one evaluation over all samples. */
+  private evaluationTime = 0;
+  private readonly limits = new Map<CurvatureKind, LimitResult>();
+  private readonly traces = new Map<CurvatureKind, TraceEstimate>();
+  private readonly operators = new Map<CurvatureKind, CurvatureOperator>();
+  /** Of the studies that have ended. */
+  private readonly ends = new Map<CurvatureKind, LimitEnd>();
+  private points: readonly PathPoint[] = [];
+  private edge: number | null = null;
+  private validity: readonly AnalysisWarning[] = [];
+
+  constructor(
+    private readonly request: AnalysisRequest,
+    private readonly listener: Listener,
+  ) {
+    this.memory = new MemoryGuard(request.options.memory);
+    this.progress = new Progress(listener, () => this.memory.check());
+  }
+
+  async run(): Promise<AnalysisResult> {
+    const { options } = this.request;
+    await this.progress.begin('reading', 'checkpoint and data');
+    this.memory.begin();
+    this.subject = await openSubject(this.request, this.memory);
+    this.memory.check();
+
+    await this.progress.begin('compiling', 'network');
+    this.engine = await createOrtEngine(options.threads);
+    const evaluator = await Evaluator.create(this.engine, this.subject, () => this.progress.work(this.batchShare()));
+
+    const kinds = options.steps > 0 ? this.kinds() : [];
+    this.progress.expect(kinds.length > 0 ? 2 + 2 * PATH_POINTS : 1);
+    this.progress.allow(kinds.length * (TRACE_PROBES + options.steps), this.studiesEnd());
+    await this.progress.begin('evaluating', 'loss and accuracy');
+    const before = performance.now();
+    this.dense = await evaluator.evaluate(this.subject.weights);
+    this.evaluationTime = performance.now() - before;
+    this.checkLoss();
+    this.epsilon = lossTolerance(options.epsilon, this.dense.losses, this.dense.loss);
+    this.magnitudes = this.sortMagnitudes();
+    if (kinds.length > 0) {
+      checkTolerance(this.epsilon, options.epsilon, this.subject.samples);
+      await this.progress.begin('evaluating', 'gradient');
+      const gradient = await lossGradient(this.engine, this.subject, () => this.progress.work(this.batchShare()));
+      this.gradientNorm = Math.sqrt(gradient.reduce((sum, x) => sum + x * x, 0));
+      await this.publish();
+      for (const kind of [...kinds].reverse()) await this.study(kind, kinds);
+      await this.followPath(evaluator, gradient);
+    }
+    await evaluator.dispose();
+    for (const operator of this.operators.values()) await operator.dispose();
+    return this.finish();
+  }
+
+  /** The headline first. */
+  private kinds(): CurvatureKind[] {
+    const { curvature } = this.request.options;
+    return curvature === 'both' ? ['hessian', 'ggn'] : [curvature];
+  }
+
+  private checkLoss(): void {
+    if (Number.isFinite(this.dense.loss)) return;
+    throw new InputError(
+      `loss not finite: ${this.request.checkpoint} overflows on these samples; check the preprocessing (--scale, --normalize)`,
+    );
+  }
+
+  private batchShare(): number {
+    return 1 / this.subject.batches.length;
+  }
+
+  private sortMagnitudes(): Magnitudes {
+    const { layout, weights } = this.subject;
+    return Magnitudes.of(layout.layers.map(({ offset, length }) => weights.subarray(offset, offset + length)));
+  }
+
+  private async study(kind: CurvatureKind, kinds: readonly CurvatureKind[]): Promise<void> {
+    const { options } = this.request;
+    const { model, layout, batches } = this.subject;
+    await this.progress.begin(kind, 'compiling');
+    const operator = new CurvatureOperator(this.engine, model, layout, kind, batches, (share) =>
+      this.progress.work(share),
+    );
+    this.operators.set(kind, operator);
+    const steps = this.memory.lanczosSteps(layout.dimension, options.steps);
+    const end = this.studiesEnd();
+    const left = kinds.indexOf(kind) + 1;
+    this.progress.allow(left * (TRACE_PROBES + options.steps), end);
+    const now = performance.now();
+    // The time is shared evenly by the operators that are left.
+    const deadline = now + Math.max(0, end - now) / left;
+    const studyOptions = { steps, tolerance: options.tolerance, seed: options.seed, deadline };
+    const ended = await new LimitStudy(operator, layout, this.magnitudes, this.epsilon, studyOptions, {
+      announce: (message) => (this.progress.message = message),
+      update: async ({ limit, traces }: StudyUpdate) => {
+        this.limits.set(kind, limit);
+        this.traces.set(kind, traces);
+        await this.publish();
+      },
+    }).run();
+    this.ends.set(kind, ended === 'steps' && steps < options.steps ? 'memory' : ended);
+    this.progress.allow(0, Infinity);
+  }
+
+  /** When the path has to begin, which takes as long as it takes: by `performance.now()`. */
+  private studiesEnd(): number {
+    const budget = this.request.options.minutes * 60_000;
+    const operators = [...this.operators.values()];
+    const products = operators.reduce((sum, operator) => sum + operator.products, 0);
+    const seconds = operators.reduce((sum, operator) => sum + operator.seconds, 0);
+    const product = products > 0 ? (1000 * seconds) / products : PRODUCT_COST * this.evaluationTime;
+    const path = PATH_POINTS * (this.evaluationTime + product);
+    return this.started + budget - Math.min(Math.max(path, 0.1 * budget), 0.5 * budget);
+  }
+
+  private async followPath(evaluator: Evaluator, gradient: Float64Array): Promise<void> {
+    const { options } = this.request;
+    await this.progress.begin('path', 'measured loss');
+    const limits = this.orderedLimits();
+    const headline = limits[0]!;
+    const sparsities = pathSparsities(
+      limits.map((limit) => limit.sparsity),
+      PATH_POINTS,
+      this.magnitudes.zeros / this.magnitudes.count,
+    );
+    const operator = this.operators.get(headline.operator)!;
+    const onPoint = async (points: readonly PathPoint[]): Promise<void> => {
+      this.points = points;
+      this.progress.message = `${points.length} of ${sparsities.length} points`;
+      await this.publish();
+    };
+    const path = await measurePath(
+      this.subject,
+      this.magnitudes,
+      evaluator,
+      operator,
+      gradient,
+      sparsities,
+      options.l1,
+      onPoint,
+    );
+    this.judge(path, headline);
+    await this.publish();
+  }
+
+  private judge({ points, penaltyChanges }: MeasuredPath, headline: LimitResult): void {
+    const noise = NOISE_SHARE * this.epsilon;
+    const comparison = comparePath(points, this.dense.loss, (point) => penaltyChanges[points.indexOf(point)]!);
+    this.edge = edgeOfValidity(comparison, noise);
+    this.validity = validityWarnings(this.edge, stationarity(points, headline.sparsity, noise), headline);
+  }
+
+  private orderedLimits(): LimitResult[] {
+    return this.kinds().flatMap((kind) => this.limits.get(kind) ?? []);
+  }
+
+  private layers(limits: readonly LimitResult[]): LayerResult[] {
+    const headline = limits[0];
+    const sparsities = layerSparsities(this.magnitudes, headline?.sparsity ?? 0);
+    const traces = headline === undefined ? undefined : this.traces.get(headline.operator);
+    const shares = this.curvatureShares();
+    return this.subject.layout.layers.map((layer, i) => ({
+      name: layer.name,
+      op: layer.op,
+      shape: layer.shape,
+      weights: layer.length,
+      zeros: sparsities[i]!.zeros,
+      sparsityAtLimit: sparsities[i]!.sparsity,
+      keptAtLimit: sparsities[i]!.kept,
+      trace: traces?.blocks[i]!.value ?? 0,
+      traceStandardError: traces?.blocks[i]!.standardError ?? 0,
+      curvatureShare: shares[i]!,
+    }));
+  }
+
+  /** Gauss–Newton traces cannot be negative, so that shares of them mean something. */
+  private curvatureShares(): number[] {
+    const traces = this.traces.get('ggn') ?? this.traces.get('hessian');
+    const values = this.subject.layout.layers.map((_, i) => Math.max(0, traces?.blocks[i]!.value ?? 0));
+    const total = values.reduce((sum, value) => sum + value, 0);
+    return values.map((value) => (total > 0 ? value / total : 0));
+  }
+
+  private snapshot(): PartialResult {
+    const { dataset, samples, classes, totalParameters, layout } = this.subject;
+    const { options } = this.request;
+    const limits = this.orderedLimits();
+    const layers = this.layers(limits);
+    const headline = limits[0];
+    const warnings = [
+      ...(headline === undefined ? [] : layerWarnings(layers, headline)),
+      ...limitWarnings(limits, options.tolerance, this.ends),
+      ...this.validity,
+      ...(headline === undefined ? [] : sampleWarnings(samples, classes, layout.dimension)),
+    ];
+    return {
+      checkpoint: this.request.checkpoint,
+      engine: this.engine.description,
+      data: { path: options.data.path, format: dataset.format, samples, available: dataset.count, classes },
+      parameters: { total: totalParameters, prunable: layout.dimension },
+      loss: this.dense.loss,
+      accuracy: { correct: this.dense.correct, total: samples },
+      epsilon: { value: this.epsilon, rule: describeEpsilon(options.epsilon) },
+      limits,
+      path: this.points,
+      validity: { edge: this.edge, gradientNorm: this.gradientNorm },
+      layers,
+      warnings,
+    };
+  }
+
+  private async publish(): Promise<void> {
+    await this.listener({ kind: 'partial', result: this.snapshot() });
+  }
+
+  private async finish(): Promise<AnalysisResult> {
+    const operators = [...this.operators.values()];
+    const products = operators.reduce((sum, operator) => sum + operator.products, 0);
+    const seconds = operators.reduce((sum, operator) => sum + operator.seconds, 0);
+    const result: AnalysisResult = {
+      ...this.snapshot(),
+      options: this.request.options,
+      time: {
+        total: (performance.now() - this.started) / 1000,
+        perProduct: products > 0 ? seconds / products : 0,
+        products,
+      },
+    };
+    await this.listener({ kind: 'done', result });
+    return result;
+  }
+}

@@ -1,0 +1,186 @@
+import type { LimitResult } from '../../../protocol/analysis';
+import type { CurvatureOperator } from '../curvature/operator';
+import type { ParameterLayout } from '../curvature/parameters';
+import { AnalysisError } from '../errors';
+import { pruningLimit } from '../limit/limit';
+import type { Magnitudes } from '../limit/magnitudes';
+import { spectralMeasure } from '../spectrum/estimate';
+import { lanczos, LanczosRun } from '../spectrum/lanczos';
+import type { JacobiMatrix } from '../spectrum/quadrature';
+import { Random } from '../random';
+import { combineTraces, traceSample, type TraceEstimate, type TraceSample } from '../spectrum/traces';
+
+export interface StudyOptions {
+  /** Most Lanczos steps. */
+  readonly steps: number;
+  /** Wished width of the limit's interval. */
+  readonly tolerance: number;
+  readonly seed: number;
+  /** `performance.now()` after which no further product is begun. */
+  readonly deadline: number;
+}
+
+export interface StudyUpdate {
+  readonly limit: LimitResult;
+  readonly traces: TraceEstimate;
+}
+
+export interface StudyListener {
+  /** What is being computed from now on. */
+  announce(message: string): void;
+  /** Awaited after every round of products that sharpened the limit. */
+  update(update: StudyUpdate): void | Promise<void>;
+}
+
+/**
+ * Why a study ended: its interval is within the tolerance, or steps or time
+ * are spent, or neither more of them nor more probes would help.
+ */
+export type StudyEnd = 'resolved' | 'steps' | 'time' | 'exhausted';
+
+/** Failure probability of the bounds of the phase transition. */
+export const ETA = 0.05;
+/** Products with Rademacher probes for the traces of operator and layers. */
+export const TRACE_PROBES = 8;
+/** Probes that share one pass over the data: the part of the network that does not depend on them is computed once. */
+const PROBES_PER_PASS = 4;
+/** More would sharpen an answer of at most this many weights, for which Lanczos is cheap. */
+const MOST_PROBES = 512;
+/** How far back the tridiagonal matrix is looked at, where neither quadrature rule is a bound. */
+const SHALLOWER = [2, 4, 8];
+/** Of the tolerance that the quadrature may use; the rest is left to the sampling error. */
+const QUADRATURE_SHARE = 0.6;
+
+/**
+ * The limit of one operator, sharper with every update: traces first, then one
+ * Lanczos run as deep as its bracket demands, then more probes of the same
+ * depth while the sampling error is what is missing. Ends when the interval is
+ * within the tolerance, or steps or time are spent.
+ */
+export class LimitStudy {
+  private readonly samples: TraceSample[] = [];
+  /** Tridiagonal matrices of the runs, the one in progress last. */
+  private readonly jacobis: JacobiMatrix[] = [];
+  /** The first run has ended by itself: its quadrature is exact at this depth, and at none before. */
+  private isExact = false;
+
+  constructor(
+    private readonly operator: CurvatureOperator,
+    private readonly layout: ParameterLayout,
+    private readonly magnitudes: Magnitudes,
+    private readonly epsilon: number,
+    private readonly options: StudyOptions,
+    private readonly listener: StudyListener,
+  ) {}
+
+  async run(): Promise<StudyEnd> {
+    await this.estimateTraces();
+    let limit = await this.firstRun();
+    while (!limit.resolved) {
+      if (!this.isNarrow(limit)) return this.whyWide(limit);
+      if (this.jacobis.length >= MOST_PROBES) return 'exhausted';
+      const sharper = await this.moreRuns();
+      if (sharper === null) return 'time';
+      limit = sharper;
+    }
+    return 'resolved';
+  }
+
+  /** Several probes together may be wider than the first, whose depth they share. */
+  private whyWide({ curvature }: LimitResult): StudyEnd {
+    if (!this.hasTime()) return 'time';
+    return curvature.steps >= this.options.steps ? 'steps' : 'exhausted';
+  }
+
+  private async estimateTraces(): Promise<void> {
+    for (let first = 0; first < TRACE_PROBES && (this.samples.length === 0 || this.hasTime());) {
+      const width = Math.min(PROBES_PER_PASS, TRACE_PROBES - first);
+      const probes = Array.from({ length: width }, (_, i) => this.probe(`trace ${first + i}`));
+      this.listener.announce(`trace, probes ${first + 1} to ${first + width} of ${TRACE_PROBES}`);
+      const products = await this.operator.apply(probes);
+      probes.forEach((probe, i) => this.samples.push(traceSample(probe, products[i]!, this.layout.layers)));
+      if (!this.samples.every(({ whole }) => Number.isFinite(whole.squaredNorm))) {
+        throw new AnalysisError(
+          'curvature not finite: a product with it overflows float32; check the preprocessing (--scale, --normalize) and the checkpoint',
+        );
+      }
+      first += width;
+    }
+  }
+
+  private async firstRun(): Promise<LimitResult> {
+    const { steps } = this.options;
+    const run = LanczosRun.from(this.probe('lanczos 0'));
+    let latest: LimitResult | undefined;
+    this.listener.announce('step 1');
+    for await (const progress of lanczos(this.operator, [run])) {
+      this.jacobis[0] = run.jacobi;
+      this.isExact = run.status === 'invariant';
+      this.listener.announce(`step ${progress.steps + 1}`);
+      latest = await this.update();
+      if (this.isNarrow(latest) && progress.steps >= MINIMUM_STEPS) break;
+      if (progress.steps >= steps || !this.hasTime()) break;
+    }
+    return latest!;
+  }
+
+  /**
+   * Further probes to the depth that the first one needed; null when they would
+   * not end, or did not end, in time. Shallower ones would be of no use: their
+   * quadrature is another.
+   */
+  private async moreRuns(): Promise<LimitResult | null> {
+    const depth = this.jacobis[0]!.alpha.length;
+    const done = this.jacobis.length;
+    const { seconds, products } = this.operator;
+    if (!this.hasTime((1000 * depth * PROBES_PER_PASS * seconds) / products)) return null;
+    const runs = Array.from({ length: PROBES_PER_PASS }, (_, i) => LanczosRun.from(this.probe(`lanczos ${done + i}`)));
+    const say = (step: number): void =>
+      this.listener.announce(`more probes, ${done + 1} to ${done + runs.length}, step ${step} of ${depth}`);
+    say(1);
+    for await (const progress of lanczos(this.operator, runs)) {
+      if (progress.steps >= depth) break;
+      if (!this.hasTime()) return null;
+      say(progress.steps + 1);
+    }
+    this.jacobis.push(...runs.map((run) => run.jacobi));
+    return this.update();
+  }
+
+  /** Whether the quadrature is as sure as it need be; what is missing then is more probes, whose error falls slowly. */
+  private isNarrow({ bracket: [low, high] }: LimitResult): boolean {
+    return high - low <= QUADRATURE_SHARE * this.options.tolerance;
+  }
+
+  /** Whether something that takes `milliseconds` would end before the deadline. */
+  private hasTime(milliseconds = 0): boolean {
+    return performance.now() + milliseconds < this.options.deadline;
+  }
+
+  private probe(name: string): Float32Array {
+    return Random.stream(this.options.seed, name).rademacher(this.layout.dimension);
+  }
+
+  private async update(): Promise<LimitResult> {
+    const { positiveSemidefinite, kind, dimension } = this.operator;
+    const measureAt = (back: number) => spectralMeasure(dimension, this.jacobis, back);
+    const depth = this.jacobis[0]!.alpha.length;
+    const traces = combineTraces(this.samples);
+    const limit = pruningLimit({
+      operator: kind,
+      measure: measureAt(0),
+      shallower:
+        positiveSemidefinite || this.isExact ? [] : SHALLOWER.filter((back) => depth > 4 * back).map(measureAt),
+      magnitudes: this.magnitudes,
+      epsilon: this.epsilon,
+      eta: ETA,
+      tolerance: this.options.tolerance,
+      trace: traces.trace,
+    });
+    await this.listener.update({ limit, traces });
+    return limit;
+  }
+}
+
+/** A bracket can be narrow by accident while the spectrum is hardly known. */
+const MINIMUM_STEPS = 12;

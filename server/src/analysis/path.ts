@@ -1,0 +1,88 @@
+import type { PathPoint } from '../../../protocol/analysis';
+import type { CurvatureOperator } from '../curvature/operator';
+import type { Magnitudes } from '../limit/magnitudes';
+import type { Evaluator } from './evaluator';
+import type { Subject } from './subject';
+
+export interface MeasuredPath {
+  readonly points: readonly PathPoint[];
+  /** μ(‖wᵏ‖₁ − ‖w*‖₁) at each point: pruning only moves weights to zero, so it is −μ‖d‖₁. */
+  readonly penaltyChanges: readonly number[];
+}
+
+/** Points whose quadratic terms share one pass over the data. */
+const POINTS_PER_PASS = 4;
+
+/**
+ * The path from the dense network to the pruned one: at each sparsity the
+ * measured loss and accuracy of wᵏ and, with d = wᵏ − w*, the terms of
+ *
+ *     L(w* + d) − L(w*) ≈ gᵀd + ½ dᵀHd.
+ *
+ * With an L1 penalty μ its change μ(‖wᵏ‖₁ − ‖w*‖₁), which is linear in d along
+ * the path, is part of the linear term (method.md §2).
+ *
+ * @param onPoint awaited after every point, with all points so far
+ */
+export async function measurePath(
+  subject: Subject,
+  magnitudes: Magnitudes,
+  evaluator: Evaluator,
+  operator: CurvatureOperator,
+  gradient: Float64Array,
+  sparsities: readonly number[],
+  l1: number,
+  onPoint: (points: readonly PathPoint[]) => void | Promise<void>,
+): Promise<MeasuredPath> {
+  const { weights, layout, samples } = subject;
+  const points: PathPoint[] = [];
+  const penaltyChanges: number[] = [];
+  for (let first = 0; first < sparsities.length; first += POINTS_PER_PASS) {
+    const group = sparsities.slice(first, first + POINTS_PER_PASS);
+    const measured: (Omit<PathPoint, 'quadratic'> & { penaltyChange: number })[] = [];
+    const displacements: Float32Array[] = [];
+    for (const sparsity of group) {
+      const kept = magnitudes.keptCount(sparsity);
+      const pruned = new Float32Array(layout.dimension);
+      magnitudes.prunedWeights(kept).forEach((layer, i) => pruned.set(layer, layout.layers[i]!.offset));
+      const { loss, correct } = await evaluator.evaluate(pruned);
+      const displacement = pruned.map((x, i) => x - weights[i]!);
+      displacements.push(displacement);
+      const penaltyChange = -l1 * absoluteSum(displacement);
+      measured.push({
+        penaltyChange,
+        sparsity,
+        R: norm(displacement),
+        loss,
+        accuracy: correct / samples,
+        linear: dot(gradient, displacement) + penaltyChange,
+      });
+    }
+    const products = await operator.apply(displacements);
+    measured.forEach(({ penaltyChange, ...point }, i) => {
+      const whole = { ...point, quadratic: dot(products[i]!, displacements[i]!) / 2 };
+      // What overflows float32 was not measured.
+      if (!Object.values(whole).every(Number.isFinite)) return;
+      points.push(whole);
+      penaltyChanges.push(penaltyChange);
+    });
+    await onPoint(points);
+  }
+  return { points, penaltyChanges };
+}
+
+function dot(a: Float64Array | Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < b.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}
+
+function norm(a: Float32Array): number {
+  return Math.sqrt(dot(a, a));
+}
+
+function absoluteSum(a: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += Math.abs(a[i]!);
+  return sum;
+}

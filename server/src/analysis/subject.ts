@@ -1,0 +1,84 @@
+import { stat } from 'node:fs/promises';
+import type { AnalysisRequest } from '../../../protocol/analysis';
+import { importClassifier } from '../checkpoint/onnx/classifier';
+import { openCheckpoint } from '../checkpoint/open';
+import { makeBatches, type Batch } from '../curvature/batches';
+import { flatWeights, parameterLayout, type ParameterLayout } from '../curvature/parameters';
+import type { Dataset } from '../dataset/dataset';
+import { openDataset } from '../dataset/open';
+import { checkLabels, prepareSamples } from '../dataset/prepare';
+import { chooseSamples } from '../dataset/sampling';
+import { InputError } from '../errors';
+import type { Model } from '../graph/model';
+import { elementCount, formatShape } from '../graph/shapes';
+import type { MemoryGuard } from './memory';
+
+/** What an analysis works on: a network and the samples that define its loss. */
+export interface Subject {
+  readonly model: Model;
+  readonly layout: ParameterLayout;
+  /** The prunable weights, length D. */
+  readonly weights: Float32Array;
+  readonly totalParameters: number;
+  readonly dataset: Dataset;
+  readonly batches: readonly Batch[];
+  readonly samples: number;
+  readonly classes: number;
+}
+
+/**
+ * Reads checkpoint and data and fits one to the other.
+ *
+ * @throws InputError for whatever is wrong with either
+ */
+export async function openSubject(request: AnalysisRequest, memory: MemoryGuard): Promise<Subject> {
+  const { checkpoint, options } = request;
+  await expectCheckpoint(checkpoint, memory);
+  const file = await openCheckpoint(checkpoint);
+  const dataset = await openDataset(options.data.path, options.data.split);
+  const indices = chooseSamples(dataset, options.data.samples, options.seed);
+  const batch = Math.max(1, Math.min(options.batch, indices.length));
+  const model = importClassifier(file, { batch });
+  checkFinite(model);
+  const layout = parameterLayout(model);
+  const classes = model.logits.shape[1]!;
+  checkLabels(dataset, classes);
+  const sampleShape = model.input.shape.slice(1);
+  memory.expect(
+    4 * indices.length * elementCount(sampleShape),
+    `${indices.length} samples of ${formatShape(sampleShape)}`,
+    'lower --samples',
+  );
+  const samples = prepareSamples(dataset, indices, options.data, sampleShape);
+  return {
+    model,
+    layout,
+    weights: flatWeights(model, layout),
+    totalParameters: [...model.parameters.values()].reduce((sum, { value }) => sum + value.length, 0),
+    dataset,
+    batches: makeBatches(samples, batch, classes),
+    samples: samples.count,
+    classes,
+  };
+}
+
+/** A checkpoint is held as it is stored and as the weights it decodes to. */
+async function expectCheckpoint(path: string, memory: MemoryGuard): Promise<void> {
+  // Where there is none, its reader says so.
+  const size = await stat(path).then(
+    (status) => status.size,
+    () => 0,
+  );
+  memory.expect(2 * size, `the weights of ${path}`, 'choose a smaller network');
+}
+
+function checkFinite(model: Model): void {
+  for (const { name, value } of model.parameters.values()) {
+    const bad = value.findIndex((x) => !Number.isFinite(x));
+    if (bad >= 0) {
+      throw new InputError(
+        `weights not finite: ${name} holds ${value[bad]} at ${bad} in ${model.source}; analyse a checkpoint from before the training diverged`,
+      );
+    }
+  }
+}

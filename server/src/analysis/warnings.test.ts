@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { CurvatureKind, LayerResult, LimitResult } from '../../../protocol/analysis';
+import { layerWarnings, limitWarnings, sampleWarnings, validityWarnings, type LimitEnd } from './warnings';
+
+const limit = (parts: Partial<LimitResult> = {}): LimitResult =>
+  ({
+    operator: 'hessian',
+    sparsity: 0.9,
+    interval: [0.88, 0.92],
+    resolved: false,
+    curvature: { steps: 7 },
+    ...parts,
+  }) as LimitResult;
+
+const layer = (name: string, weights: number, parts: Partial<LayerResult> = {}): LayerResult => ({
+  name,
+  op: 'Conv',
+  shape: [weights],
+  weights,
+  zeros: 0,
+  sparsityAtLimit: 0.5,
+  keptAtLimit: weights / 2,
+  trace: 1,
+  traceStandardError: 0.1,
+  curvatureShare: 0.5,
+  ...parts,
+});
+
+const codes = (warnings: readonly { code: string }[]): string[] => warnings.map(({ code }) => code);
+
+test('a layer of which nothing is left is named', () => {
+  const warnings = layerWarnings([layer('a', 100), layer('b', 100, { keptAtLimit: 0 })], limit());
+  assert.deepEqual(warnings, [
+    {
+      code: 'layer-vanishes',
+      layer: 'b',
+      message:
+        'layer b vanishes at the limit: all of its 100 weights are among the 90.0 % smallest; prune it less than the others, or the network is cut in two',
+    },
+  ]);
+});
+
+test('a small layer with much of the curvature is named', () => {
+  const of = (weights: number, curvatureShare: number) =>
+    codes(
+      layerWarnings(
+        [layer('a', 1000 - weights, { curvatureShare: 0 }), layer('b', weights, { curvatureShare })],
+        limit(),
+      ),
+    );
+  assert.deepEqual(of(10, 0.11), ['curvature-share']);
+  assert.deepEqual(of(10, 0.09), [], 'little curvature');
+  assert.deepEqual(of(500, 0.99), [], 'a large layer');
+});
+
+test('zeros that are there already are mentioned when they are many', () => {
+  assert.deepEqual(codes(layerWarnings([layer('a', 100, { zeros: 9 })], limit())), []);
+  assert.deepEqual(codes(layerWarnings([layer('a', 100, { zeros: 10 })], limit())), ['already-sparse']);
+});
+
+test('an open limit is a warning when its study has ended, with what would close it', () => {
+  const said = (end: LimitEnd | undefined, parts: Partial<LimitResult> = {}): string[] => {
+    const ends = new Map<CurvatureKind, LimitEnd>(end === undefined ? [] : [['hessian', end]]);
+    return limitWarnings([limit(parts)], 0.01, ends).map(({ message }) => message);
+  };
+  const sentence = (next: string) => [
+    `Hessian limit unresolved: it lies between 88.0 % and 92.0 % after 7 Lanczos steps, wider than the asked 1.0 %; ${next}`,
+  ];
+  assert.deepEqual(said(undefined), []);
+  assert.deepEqual(said('resolved', { resolved: true }), []);
+  assert.deepEqual(said('steps'), sentence('allow more with --steps'));
+  assert.deepEqual(said('time'), sentence('allow more time with --minutes, or take fewer samples'));
+  assert.deepEqual(said('memory'), sentence('more do not fit into the memory, grant more with --memory'));
+  assert.deepEqual(
+    said('exhausted'),
+    sentence('neither steps nor probes narrowed it further, be content with a wider --tolerance'),
+  );
+  assert.match(said('time', { curvature: { steps: 1 } as LimitResult['curvature'] })[0]!, /after 1 Lanczos step, /);
+});
+
+test('a model that does not carry as far as the limit is a warning', () => {
+  const stationary = { linear: 1e-4, quadratic: 0.02, stationary: true };
+  assert.deepEqual(validityWarnings(0.95, stationary, limit()), []);
+  assert.deepEqual(validityWarnings(null, null, limit()), []);
+  const [first, second] = validityWarnings(0.5, { linear: -0.31, quadratic: 0.02, stationary: false }, limit());
+  assert.match(first!.message, /at the limit its linear term −0\.31 stands beside the quadratic 0\.02; train longer/);
+  assert.match(second!.message, /agree within a factor of 2 up to 50\.0 % only; pruning at once to 90\.0 %/);
+});
+
+test('too few samples for the directions are a warning', () => {
+  assert.deepEqual(sampleWarnings(100, 11, 1000), []);
+  assert.match(
+    sampleWarnings(99, 11, 1000)[0]!.message,
+    /^99 samples of 11 classes bend at most 990 of 1,000 directions/,
+  );
+});

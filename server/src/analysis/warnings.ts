@@ -1,0 +1,111 @@
+import type { AnalysisWarning, CurvatureKind, LayerResult, LimitResult } from '../../../protocol/analysis';
+import { grouped, significant } from '../../../protocol/numbers';
+import type { Stationarity } from '../limit/path';
+import type { StudyEnd } from './limit-study';
+
+/** A layer is remarkable whose share of curvature is this many times its share of weights … */
+const CURVATURE_FACTOR = 10;
+/** … and at least this share of all. */
+const CURVATURE_SHARE = 0.1;
+/** Of the weights that are zero already, when it is said so. */
+const ALREADY_SPARSE = 0.1;
+
+const percent = (x: number): string => `${(100 * x).toFixed(1)} %`;
+
+export function layerWarnings(layers: readonly LayerResult[], limit: LimitResult): AnalysisWarning[] {
+  const total = layers.reduce((sum, layer) => sum + layer.weights, 0);
+  const zeros = layers.reduce((sum, layer) => sum + layer.zeros, 0);
+  const warnings: AnalysisWarning[] = [];
+  for (const layer of layers) {
+    if (layer.keptAtLimit === 0) {
+      warnings.push({
+        code: 'layer-vanishes',
+        layer: layer.name,
+        message: `layer ${layer.name} vanishes at the limit: all of its ${grouped(layer.weights)} weights are among the ${percent(limit.sparsity)} smallest; prune it less than the others, or the network is cut in two`,
+      });
+    }
+    const share = layer.weights / total;
+    if (layer.curvatureShare >= CURVATURE_SHARE && layer.curvatureShare > CURVATURE_FACTOR * share) {
+      warnings.push({
+        code: 'curvature-share',
+        layer: layer.name,
+        message: `layer ${layer.name} carries ${percent(layer.curvatureShare)} of the curvature with ${percent(share)} of the weights; pruning it costs more than its magnitudes say`,
+      });
+    }
+  }
+  if (zeros / total >= ALREADY_SPARSE) {
+    warnings.push({
+      code: 'already-sparse',
+      message: `${percent(zeros / total)} of the prunable weights are zero already; the limit counts them as pruned`,
+    });
+  }
+  return warnings;
+}
+
+/** Why an operator's study ended. */
+export type LimitEnd = StudyEnd | 'memory';
+
+const SHARPER: Readonly<Record<LimitEnd, string>> = {
+  resolved: '',
+  steps: 'allow more with --steps',
+  time: 'allow more time with --minutes, or take fewer samples',
+  memory: 'more do not fit into the memory, grant more with --memory',
+  exhausted: 'neither steps nor probes narrowed it further, be content with a wider --tolerance',
+};
+
+/** Of the operators whose study has ended: before that, every limit is open. */
+export function limitWarnings(
+  limits: readonly LimitResult[],
+  tolerance: number,
+  ends: ReadonlyMap<CurvatureKind, LimitEnd>,
+): AnalysisWarning[] {
+  return limits.flatMap((limit): AnalysisWarning[] => {
+    const end = ends.get(limit.operator);
+    if (limit.resolved || end === undefined) return [];
+    const { steps } = limit.curvature;
+    const spent = `${steps} Lanczos ${steps === 1 ? 'step' : 'steps'}`;
+    return [
+      {
+        code: 'unresolved-bracket',
+        message: `${operatorName(limit)} limit unresolved: it lies between ${percent(limit.interval[0])} and ${percent(limit.interval[1])} after ${spent}, wider than the asked ${percent(tolerance)}; ${SHARPER[end]}`,
+      },
+    ];
+  });
+}
+
+export function validityWarnings(
+  edge: number | null,
+  stationarity: Stationarity | null,
+  headline: LimitResult,
+): AnalysisWarning[] {
+  const warnings: AnalysisWarning[] = [];
+  if (stationarity !== null && !stationarity.stationary) {
+    warnings.push({
+      code: 'not-stationary',
+      message: `the gradient is far from zero: at the limit its linear term ${significant(stationarity.linear, 2)} stands beside the quadratic ${significant(stationarity.quadratic, 2)}; train longer, or give --l1 if the network was trained with an L1 penalty`,
+    });
+  }
+  if (edge !== null && edge < headline.interval[0]) {
+    warnings.push({
+      code: 'beyond-validity',
+      message: `the limit is an extrapolation: measured and predicted loss agree within a factor of 2 up to ${percent(edge)} only; pruning at once to ${percent(headline.sparsity)} costs more than predicted, so train with L1 first or fine-tune after`,
+    });
+  }
+  return warnings;
+}
+
+/** With few samples Gauss–Newton has at most samples × (classes − 1) directions, and both limits are too high. */
+export function sampleWarnings(samples: number, classes: number, dimension: number): AnalysisWarning[] {
+  const directions = samples * (classes - 1);
+  if (directions >= dimension) return [];
+  return [
+    {
+      code: 'few-samples',
+      message: `${grouped(samples)} samples of ${classes} classes bend at most ${grouped(directions)} of ${grouped(dimension)} directions; the limit falls as samples are added, so this is an upper estimate for the whole data set`,
+    },
+  ];
+}
+
+export function operatorName(limit: Pick<LimitResult, 'operator'>): string {
+  return limit.operator === 'hessian' ? 'Hessian' : 'Gauss–Newton';
+}

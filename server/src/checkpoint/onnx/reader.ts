@@ -1,0 +1,252 @@
+import { readFile, stat } from 'node:fs/promises';
+import { InputError } from '../../errors';
+import { dataTypeName } from './elements';
+import { onnx } from './generated/onnx';
+import { storedTensor, toNumber, type StoredTensor } from './tensor';
+
+/**
+ * ONNX files as data: names, shapes, nodes and tensors, checked for form and
+ * not for meaning. Nothing is evaluated here; `import.ts` gives the nodes
+ * their meaning and `../inspect.ts` lists them.
+ */
+
+/** A tensor's declared name, type and shape. A dimension is a number or a name; `null` is "not said". */
+export interface ValueInfo {
+  readonly name: string;
+  /** Element type, or the kind of a value that is no tensor; null when not said. */
+  readonly dtype: string | null;
+  /** Null when not even the rank is said. An unnamed unknown dimension is `?`. */
+  readonly shape: readonly (number | string)[] | null;
+}
+
+export type Attribute =
+  | { readonly kind: 'float'; readonly value: number }
+  | { readonly kind: 'int'; readonly value: number }
+  | { readonly kind: 'string'; readonly value: string }
+  | { readonly kind: 'floats'; readonly value: readonly number[] }
+  | { readonly kind: 'ints'; readonly value: readonly number[] }
+  | { readonly kind: 'strings'; readonly value: readonly string[] }
+  | { readonly kind: 'tensor'; readonly value: StoredTensor }
+  /** A subgraph, a sparse tensor or a type. */
+  | { readonly kind: 'other'; readonly value: string };
+
+export interface OnnxNode {
+  /** Position in the file. */
+  readonly index: number;
+  readonly name: string;
+  /** Operator type; with its domain in front when that is not ONNX's own. */
+  readonly op: string;
+  /** '' is an omitted optional input. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: ReadonlyMap<string, Attribute>;
+}
+
+export interface OnnxFile {
+  readonly format: 'ONNX';
+  /** As it was opened. */
+  readonly path: string;
+  /** Exporter and its version, '' when not said. */
+  readonly producer: string;
+  /** Version of ONNX's own operators; null when not said. */
+  readonly opset: number | null;
+  /** Graph inputs that are not initializers. */
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  /** In file order. */
+  readonly nodes: readonly OnnxNode[];
+  /** Initializers by name, in file order. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly sparseTensors: readonly string[];
+  /** Names of model-local functions. */
+  readonly functions: ReadonlySet<string>;
+}
+
+/** Field numbers of `ModelProto` and their wire types. */
+const modelFields = new Map([
+  [1, 0],
+  [2, 2],
+  [3, 2],
+  [4, 2],
+  [5, 0],
+  [6, 2],
+  [7, 2],
+  [8, 2],
+  [14, 2],
+  [20, 2],
+  [25, 2],
+  [26, 2],
+]);
+
+/**
+ * Whether a file that begins with `head` can be an ONNX model. The format has
+ * no signature, so the first fields are walked.
+ */
+export function match(head: Uint8Array): boolean {
+  let at = 0;
+  let fields = 0;
+  while (at < head.length) {
+    const tag = varint(head, at);
+    if (tag === null) return fields > 0;
+    if (modelFields.get(Math.floor(tag.value / 8)) !== tag.value % 8) return false;
+    const body = varint(head, tag.next);
+    if (body === null) return fields > 0 && tag.next + 10 > head.length;
+    fields++;
+    at = tag.value % 8 === 0 ? body.next : body.next + body.value;
+  }
+  return fields > 0;
+}
+
+function varint(bytes: Uint8Array, start: number): { value: number; next: number } | null {
+  let value = 0;
+  for (let i = 0; i < 10 && start + i < bytes.length; i++) {
+    value += (bytes[start + i]! & 0x7f) * 2 ** (7 * i);
+    if (bytes[start + i]! < 0x80) return { value, next: start + i + 1 };
+  }
+  return null;
+}
+
+const LARGEST = 2 ** 31 - 1;
+
+/**
+ * Reads a model.
+ * @throws InputError when the file cannot be read, is too large, or is no ONNX model
+ */
+export async function open(path: string): Promise<OnnxFile> {
+  let bytes: Uint8Array;
+  try {
+    const { size } = await stat(path);
+    if (size > LARGEST) {
+      throw new InputError(
+        `file too large: ${(size / 2 ** 30).toFixed(1)} GiB (${path}); ONNX files end at 2 GiB, save the weights as external data`,
+      );
+    }
+    bytes = await readFile(path);
+  } catch (error) {
+    if (error instanceof InputError) throw error;
+    throw new InputError(`file not readable: ${path}; ${(error as Error).message}`);
+  }
+  return decodeModel(bytes, path);
+}
+
+/**
+ * @param path for messages, and as the base of external data
+ * @throws InputError when the bytes are no ONNX model
+ */
+export function decodeModel(bytes: Uint8Array, path: string): OnnxFile {
+  if (bytes.length === 0) throw new InputError(`file empty: ${path}; copy or export it again`);
+  let model: onnx.ModelProto.$Properties;
+  try {
+    model = onnx.ModelProto.decode(bytes);
+  } catch (error) {
+    throw new InputError(
+      `ONNX file not readable: ${path} (${(error as Error).message}); it is truncated or no ONNX model, copy or export it again`,
+    );
+  }
+  const graph = model.graph;
+  if (!graph || ((graph.node ?? []).length === 0 && (graph.output ?? []).length === 0)) {
+    throw new InputError(`ONNX file without a graph: ${path}; it is truncated or no ONNX model, export it again`);
+  }
+  const tensors = initializers(graph, path);
+  const isFree = ({ name }: ValueInfo): boolean => !tensors.has(name);
+  return {
+    format: 'ONNX',
+    path,
+    producer: [model.producerName, model.producerVersion].filter(Boolean).join(' '),
+    opset: opsetOf(model),
+    inputs: (graph.input ?? []).map(valueInfo).filter(isFree),
+    outputs: (graph.output ?? []).map(valueInfo),
+    nodes: (graph.node ?? []).map((node, index) => decodeNode(node, index, path)),
+    tensors,
+    sparseTensors: (graph.sparseInitializer ?? []).map((tensor) => tensor.values?.name ?? ''),
+    functions: new Set((model.functions ?? []).map(({ domain, name }) => qualified(domain, name))),
+  };
+}
+
+function initializers(graph: onnx.GraphProto.$Properties, path: string): Map<string, StoredTensor> {
+  const tensors = new Map<string, StoredTensor>();
+  for (const [index, proto] of (graph.initializer ?? []).entries()) {
+    const name = proto.name ?? '';
+    if (name === '') throw new InputError(`initializer without a name: number ${index} (${path}); export it again`);
+    if (tensors.has(name)) throw new InputError(`duplicate initializer: ${name} (${path}); export it again`);
+    tensors.set(name, storedTensor(proto, name, path));
+  }
+  return tensors;
+}
+
+function opsetOf(model: onnx.ModelProto.$Properties): number | null {
+  const own = (model.opsetImport ?? []).find(({ domain }) => isOwnDomain(domain));
+  if (own?.version) return toNumber(own.version);
+  // Before IR version 3 there was no such field and one operator set.
+  return model.irVersion && toNumber(model.irVersion) < 3 ? 1 : null;
+}
+
+function isOwnDomain(domain: string | null | undefined): boolean {
+  return !domain || domain === 'ai.onnx';
+}
+
+function qualified(domain: string | null | undefined, name: string | null | undefined): string {
+  return isOwnDomain(domain) ? (name ?? '') : `${domain}.${name ?? ''}`;
+}
+
+function valueInfo({ name, type }: onnx.ValueInfoProto.$Properties): ValueInfo {
+  const tensor = type?.tensorType;
+  if (!tensor) {
+    const kind = type?.sequenceType ?? type?.mapType ?? type?.optionalType ?? type?.sparseTensorType;
+    return { name: name ?? '', dtype: kind ? 'no dense tensor' : null, shape: null };
+  }
+  const dims = tensor.shape?.dim?.map((dim) =>
+    dim.dimParam ? dim.dimParam : !dim.dimValue || toNumber(dim.dimValue) < 0 ? '?' : toNumber(dim.dimValue),
+  );
+  return { name: name ?? '', dtype: dataTypeName(tensor.elemType ?? 0), shape: dims ?? null };
+}
+
+function decodeNode(node: onnx.NodeProto.$Properties, index: number, path: string): OnnxNode {
+  const op = qualified(node.domain, node.opType);
+  const attributes = new Map<string, Attribute>();
+  for (const attribute of node.attribute ?? []) {
+    const label = `${op || 'node'} ${index} ${attribute.name ?? ''}`;
+    attributes.set(attribute.name ?? '', decodeAttribute(attribute, label, path));
+  }
+  return { index, name: node.name ?? '', op, inputs: node.input ?? [], outputs: node.output ?? [], attributes };
+}
+
+const text = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
+
+function decodeAttribute(proto: onnx.AttributeProto.$Properties, label: string, path: string): Attribute {
+  const types = onnx.AttributeProto.AttributeType;
+  switch (proto.type || typeByContent(proto)) {
+    case types.FLOAT:
+      return { kind: 'float', value: proto.f ?? 0 };
+    case types.INT:
+      return { kind: 'int', value: toNumber(proto.i ?? 0) };
+    case types.STRING:
+      return { kind: 'string', value: text(proto.s ?? new Uint8Array()) };
+    case types.FLOATS:
+      return { kind: 'floats', value: proto.floats ?? [] };
+    case types.INTS:
+      return { kind: 'ints', value: (proto.ints ?? []).map(toNumber) };
+    case types.STRINGS:
+      return { kind: 'strings', value: (proto.strings ?? []).map(text) };
+    case types.TENSOR:
+      return { kind: 'tensor', value: storedTensor(proto.t ?? {}, label, path) };
+    case types.GRAPH:
+    case types.GRAPHS:
+      return { kind: 'other', value: 'graph' };
+    default:
+      return { kind: 'other', value: 'sparse tensor or type' };
+  }
+}
+
+/** Files of IR version 1 do not say an attribute's type. */
+function typeByContent(proto: onnx.AttributeProto.$Properties): onnx.AttributeProto.AttributeType {
+  const types = onnx.AttributeProto.AttributeType;
+  if ((proto.ints ?? []).length > 0) return types.INTS;
+  if ((proto.floats ?? []).length > 0) return types.FLOATS;
+  if ((proto.strings ?? []).length > 0) return types.STRINGS;
+  if (proto.t) return types.TENSOR;
+  if (proto.g || (proto.graphs ?? []).length > 0) return types.GRAPH;
+  if (Object.hasOwn(proto, 's')) return types.STRING;
+  if (Object.hasOwn(proto, 'f')) return types.FLOAT;
+  return Object.hasOwn(proto, 'i') ? types.INT : types.INTS;
+}

@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { imported, run } from '../../../../../test/onnx-graphs';
+import { floats, node, type ModelParts } from '../../../../../test/onnx-models';
+import { evaluate } from '../../../../../test/reference/interpreter';
+import { vjp } from '../../../autodiff/vjp';
+
+const x4 = { inputs: [['x', [4]]] as const, outputs: ['y'] };
+
+// Forms of operators that ONNX's own tests, of recent opsets, leave out.
+
+const forms: { title: string; parts: ModelParts; x: number[]; values: number[] }[] = [
+  {
+    title: 'Clip with attributes (opset 6)',
+    parts: { ...x4, opset: 8, nodes: [node('Clip', ['x'], ['y'], { min: { float: -1 }, max: { float: 2 } })] },
+    x: [-2, -1, 1, 3],
+    values: [-1, -1, 1, 2],
+  },
+  {
+    title: 'Slice with attributes (opset 1)',
+    parts: { ...x4, opset: 9, nodes: [node('Slice', ['x'], ['y'], { starts: [-3], ends: [100], axes: [0] })] },
+    x: [1, 2, 3, 4],
+    values: [2, 3, 4],
+  },
+  {
+    title: 'Pad with attributes (opset 2)',
+    parts: { ...x4, opset: 10, nodes: [node('Pad', ['x'], ['y'], { pads: [1, -2], value: { float: 9 } })] },
+    x: [1, 2, 3, 4],
+    values: [9, 1, 2],
+  },
+  {
+    title: 'Squeeze and Unsqueeze with attributes (opset 1)',
+    parts: {
+      ...x4,
+      opset: 12,
+      nodes: [node('Unsqueeze', ['x'], ['a'], { axes: [0, 2] }), node('Squeeze', ['a'], ['y'], { axes: [0] })],
+    },
+    x: [1, 2, 3, 4],
+    values: [1, 2, 3, 4],
+  },
+  {
+    title: 'Split with attributes (opset 2)',
+    parts: {
+      ...x4,
+      opset: 11,
+      nodes: [node('Split', ['x'], ['a', 'y'], { split: [3, 1] }), node('Relu', ['a'], ['z'])],
+    },
+    x: [1, 2, 3, 4],
+    values: [4],
+  },
+  {
+    title: 'Softmax over all axes from the first (opset 1)',
+    parts: {
+      inputs: [['x', [1, 2, 2]]],
+      outputs: ['y'],
+      opset: 11,
+      nodes: [node('Softmax', ['x'], ['y'])],
+    },
+    x: [0, Math.log(2), Math.log(3), Math.log(4)],
+    values: [0.1, 0.2, 0.3, 0.4],
+  },
+  {
+    title: 'Dropout with a ratio (opset 7)',
+    parts: { ...x4, opset: 9, nodes: [node('Dropout', ['x'], ['y'], { ratio: { float: 0.5 } })] },
+    x: [1, 2, 3, 4],
+    values: [1, 2, 3, 4],
+  },
+  {
+    title: 'Reshape with a shape attribute (opset 1)',
+    parts: { ...x4, opset: 4, nodes: [node('Reshape', ['x'], ['y'], { shape: [2, -1] })] },
+    x: [1, 2, 3, 4],
+    values: [1, 2, 3, 4],
+  },
+  {
+    title: 'ConvTranspose with more output padding than padding',
+    parts: {
+      inputs: [['x', [1, 1, 2]]],
+      outputs: ['y'],
+      nodes: [node('ConvTranspose', ['x', 'w'], ['y'], { strides: [3], output_padding: [2], pads: [1, 0] })],
+      tensors: [floats('w', [1, 1, 2], [1, 10])],
+    },
+    // Whole: 1 10 0 2 20; cut one in front, two zeros behind.
+    x: [1, 2],
+    values: [10, 0, 2, 20, 0, 0],
+  },
+  {
+    title: 'ConvTranspose whose output padding takes back padding',
+    parts: {
+      inputs: [['x', [1, 1, 2]]],
+      outputs: ['y'],
+      nodes: [node('ConvTranspose', ['x', 'w'], ['y'], { strides: [2], output_padding: [1], pads: [1, 1] })],
+      tensors: [floats('w', [1, 1, 3], [1, 10, 100])],
+    },
+    // Whole: 1 10 102 20 200; cut one in front and none behind.
+    x: [1, 2],
+    values: [10, 102, 20, 200],
+  },
+  {
+    title: 'MatMul of two vectors, in a matrix chain',
+    parts: {
+      ...x4,
+      nodes: [node('MatMul', ['x', 'w'], ['y'])],
+      tensors: [floats('w', [4], [1, 10, 100, 1000])],
+    },
+    x: [1, 2, 3, 4],
+    values: [4321],
+  },
+  {
+    title: 'a Softplus of large numbers',
+    parts: { ...x4, nodes: [node('Softplus', ['x'], ['y'])] },
+    x: [-200, 0, 200, 1000],
+    values: [0, Math.log(2), 200, 1000],
+  },
+];
+
+for (const { title, parts, x, values } of forms) {
+  test(`values: ${title}`, () => {
+    const got = run(parts, x);
+    assert.equal(got.length, values.length);
+    got.forEach((value, i) =>
+      assert.ok(Math.abs(value - values[i]!) < 1e-6, `${value} where ${values[i]} is expected`),
+    );
+  });
+}
+
+/** Derivatives at and beside the kinks; at a kink the left one, at Softplus's 0 the true one. */
+const kinks: { op: string; attributes?: Record<string, { float: number }>; x: number[]; slope: number[] }[] = [
+  { op: 'Relu', x: [-1, 0, 1], slope: [0, 0, 1] },
+  { op: 'LeakyRelu', attributes: { alpha: { float: 0.25 } }, x: [-1, 0, 1], slope: [0.25, 0.25, 1] },
+  { op: 'Elu', x: [-100, 0, 100], slope: [0, 1, 1] },
+  { op: 'Softplus', x: [-100, 0, 100], slope: [0, 0.5, 1] },
+  { op: 'HardSigmoid', x: [-3, 0, 3], slope: [0, Math.fround(0.2), 0] },
+  { op: 'Selu', x: [-100, 0, 100], slope: [0, 1.0507009873554805 * 1.6732632423543772, 1.0507009873554805] },
+];
+
+for (const { op, attributes, x, slope } of kinks) {
+  test(`the derivative of ${op} is finite and as agreed at kinks`, () => {
+    const graph = imported({ inputs: [['x', [3]]], outputs: ['y'], nodes: [node(op, ['x'], ['y'], attributes)] });
+    const b = graph.builder;
+    const [gradient] = vjp(
+      b,
+      [...graph.outputs.values()],
+      [b.constant(new Float32Array(3).fill(1), [3])],
+      [...graph.inputs.values()],
+    );
+    const [got] = evaluate([gradient!], new Map([['x', x]]));
+    Array.from(got!).forEach((value, i) => assert.ok(Math.abs(value - slope[i]!) < 1e-6, `${op} at ${x[i]}: ${value}`));
+  });
+}
+
+test('a clip to [0, 6] has derivative 0 at its ends', () => {
+  const graph = imported({
+    inputs: [['x', [5]]],
+    outputs: ['y'],
+    nodes: [node('Clip', ['x', 'low', 'high'], ['y'])],
+    tensors: [floats('low', [], [0]), floats('high', [], [6])],
+  });
+  const b = graph.builder;
+  const [gradient] = vjp(
+    b,
+    [...graph.outputs.values()],
+    [b.constant(new Float32Array(5).fill(1), [5])],
+    [...graph.inputs.values()],
+  );
+  assert.deepEqual(Array.from(evaluate([gradient!], new Map([['x', [-1, 0, 3, 6, 7]]]))[0]!), [0, 0, 1, 0, 0]);
+});

@@ -1,0 +1,79 @@
+import type { CurvatureKind } from '../../../protocol/analysis';
+import type { CompiledGraph, Engine } from '../engine/engine';
+import type { Model } from '../graph/model';
+import type { SymmetricOperator } from '../spectrum/operator';
+import type { Batch } from './batches';
+import type { ParameterLayout } from './parameters';
+import { curvatureProgram, direction, product, TARGETS } from './programs';
+
+export interface ProductProgress {
+  /** Called after every batch of every product; `share` of one product over all samples. */
+  (share: number): void | Promise<void>;
+}
+
+/**
+ * Hessian or Gauss–Newton matrix of the mean loss over all batches, in the
+ * prunable weights, as a symmetric operator. The network is compiled once per
+ * number of simultaneous probes, with its weights fixed.
+ */
+export class CurvatureOperator implements SymmetricOperator {
+  readonly dimension: number;
+  readonly positiveSemidefinite: boolean;
+  /** Products over all samples so far, and the seconds they took. */
+  products = 0;
+  seconds = 0;
+  private readonly compiled = new Map<number, CompiledGraph>();
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly model: Model,
+    private readonly layout: ParameterLayout,
+    readonly kind: CurvatureKind,
+    private readonly batches: readonly Batch[],
+    private readonly onProgress: ProductProgress = () => undefined,
+  ) {
+    this.dimension = layout.dimension;
+    this.positiveSemidefinite = kind === 'ggn';
+  }
+
+  /** Sums over batches in float64; one batch's product is float32. */
+  async apply(vectors: readonly Float32Array[]): Promise<Float32Array[]> {
+    const graph = await this.graphFor(vectors.length);
+    const started = performance.now();
+    const sums = vectors.map(() => new Float64Array(this.dimension));
+    const feeds = new Map<string, Float32Array>();
+    vectors.forEach((vector, probe) => {
+      for (const { name, offset, length } of this.layout.layers) {
+        feeds.set(direction(probe, name), vector.subarray(offset, offset + length));
+      }
+    });
+    for (const batch of this.batches) {
+      feeds.set(this.model.input.attributes.name, batch.inputs).set(TARGETS, batch.targets);
+      const results = await graph.run(feeds);
+      sums.forEach((sum, probe) => {
+        for (const { name, offset, length } of this.layout.layers) {
+          const part = results.get(product(probe, name))!;
+          for (let i = 0; i < length; i++) sum[offset + i]! += part[i]!;
+        }
+      });
+      await this.onProgress(vectors.length / this.batches.length);
+    }
+    this.products += vectors.length;
+    this.seconds += (performance.now() - started) / 1000;
+    return sums.map((sum) => Float32Array.from(sum));
+  }
+
+  async dispose(): Promise<void> {
+    for (const graph of this.compiled.values()) await graph.dispose();
+    this.compiled.clear();
+  }
+
+  private async graphFor(probes: number): Promise<CompiledGraph> {
+    const known = this.compiled.get(probes);
+    if (known !== undefined) return known;
+    const program = curvatureProgram(this.model, this.kind, probes);
+    const graph = await this.engine.compile(program, { parameters: this.model.parameters });
+    this.compiled.set(probes, graph);
+    return graph;
+  }
+}

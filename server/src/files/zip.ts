@@ -1,0 +1,197 @@
+import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import { InputError } from '../errors';
+import { DEFLATE_RATIO, fileSource, inflateSource, readAt } from './source';
+import type { ByteSource } from './source';
+
+/**
+ * ZIP archives (PKWARE APPNOTE 6.3.10), read through their central directory:
+ * stored and deflated entries, ZIP64 included. Encrypted and multi-disk
+ * archives are refused.
+ *
+ * A size is believed only as far as the archive's own bytes allow: an entry
+ * has to lie inside the file, and one which says that it unpacks to more than
+ * deflate can reach is refused when the directory is read.
+ */
+export interface ZipEntry {
+  readonly name: string;
+  readonly method: 'stored' | 'deflate';
+  /** Bytes in the archive. */
+  readonly packed: number;
+  /** Bytes it says it unpacks to. */
+  readonly size: number;
+  /** Of the unpacked bytes. */
+  readonly crc32: number;
+  /** Where its local header starts. */
+  readonly header: number;
+}
+
+export interface ZipArchive {
+  readonly path: string;
+  readonly entries: readonly ZipEntry[];
+  /** The bytes of an entry; its `limit` is what the entry says it unpacks to. */
+  source(entry: ZipEntry): Promise<ByteSource>;
+}
+
+const LOCAL = 0x0403_4b50;
+const CENTRAL = 0x0201_4b50;
+const END = 0x0605_4b50;
+const END64 = 0x0606_4b50;
+const LOCATOR64 = 0x0706_4b50;
+const END_BYTES = 22;
+const MAX_COMMENT = 0xffff;
+/** A directory is held in memory; archives of a data set or a checkpoint have at most thousands of entries. */
+const MAX_DIRECTORY = 64 << 20;
+
+/** Opens the archive at `path` for `use` and closes it afterwards. */
+export async function withZip<T>(path: string, use: (archive: ZipArchive) => Promise<T>): Promise<T> {
+  const handle = await open(path, 'r');
+  try {
+    const { size } = await handle.stat();
+    const entries = await readDirectory(handle, path, size);
+    return await use({ path, entries, source: (entry) => entrySource(handle, path, size, entry) });
+  } finally {
+    await handle.close();
+  }
+}
+
+async function readDirectory(handle: FileHandle, path: string, size: number): Promise<ZipEntry[]> {
+  const tailStart = Math.max(0, size - END_BYTES - MAX_COMMENT);
+  const tail = await view(handle, path, size, tailStart, size - tailStart);
+  let at = tail.byteLength - END_BYTES;
+  while (at >= 0 && tail.getUint32(at, true) !== END) at--;
+  if (at < 0) throw new InputError(`archive damaged: ${path} has no zip directory; fetch the file again`);
+  let disk = tail.getUint16(at + 4, true);
+  let count = tail.getUint16(at + 10, true);
+  let length = tail.getUint32(at + 12, true);
+  let start = tail.getUint32(at + 16, true);
+  if (count === 0xffff || length === 0xffff_ffff || start === 0xffff_ffff) {
+    const locator = await view(handle, path, size, tailStart + at - 20, 20);
+    if (locator.getUint32(0, true) === LOCATOR64) {
+      const end = await view(handle, path, size, uint64(locator, 8, path), 56);
+      if (end.getUint32(0, true) !== END64) throw damaged(path, 'ZIP64 directory end not found');
+      disk = end.getUint32(16, true);
+      count = uint64(end, 32, path);
+      length = uint64(end, 40, path);
+      start = uint64(end, 48, path);
+    }
+  }
+  if (disk !== 0) throw new InputError(`archive unsupported: ${path} is one disk of several; join them first`);
+  if (length > MAX_DIRECTORY || count * 46 > length)
+    throw damaged(path, `directory of ${length} bytes, ${count} entries`);
+  return parseDirectory(await view(handle, path, size, start, length), count, path, size);
+}
+
+function parseDirectory(directory: DataView, count: number, path: string, fileSize: number): ZipEntry[] {
+  const entries: ZipEntry[] = [];
+  let at = 0;
+  for (let i = 0; i < count; i++) {
+    if (at + 46 > directory.byteLength || directory.getUint32(at, true) !== CENTRAL) {
+      throw damaged(path, `directory entry ${i} not found`);
+    }
+    const flags = directory.getUint16(at + 8, true);
+    const method = directory.getUint16(at + 10, true);
+    const nameLength = directory.getUint16(at + 28, true);
+    const extraLength = directory.getUint16(at + 30, true);
+    const next = at + 46 + nameLength + extraLength + directory.getUint16(at + 32, true);
+    if (next > directory.byteLength) throw damaged(path, `directory entry ${i} is cut off`);
+    const bytes = new Uint8Array(directory.buffer, directory.byteOffset + at + 46, nameLength);
+    const name = new TextDecoder().decode(bytes);
+    const extra = new DataView(directory.buffer, directory.byteOffset + at + 46 + nameLength, extraLength);
+    const [size, packed, header] = sizes(directory, at, extra, path);
+    if ((flags & 1) !== 0)
+      throw new InputError(`archive unsupported: ${name} in ${path} is encrypted; unlock it first`);
+    if (method !== 0 && method !== 8) {
+      throw new InputError(
+        `compression unsupported: method ${method} of ${name} in ${path}; save it stored or deflated`,
+      );
+    }
+    if (header + 30 + packed > fileSize) {
+      throw damaged(path, `${name} says ${packed} bytes, more than there are`);
+    }
+    if (method === 0 ? size !== packed : size > packed * DEFLATE_RATIO) {
+      throw damaged(path, `${name} says that ${packed} bytes unpack to ${size}`);
+    }
+    const crc32 = directory.getUint32(at + 16, true);
+    entries.push({ name, method: method === 0 ? 'stored' : 'deflate', packed, size, crc32, header });
+    at = next;
+  }
+  return entries;
+}
+
+/** Unpacked size, packed size and header position: 32 bits, or where those are all ones, 64 in the extra field. */
+function sizes(directory: DataView, at: number, extra: DataView, path: string): [number, number, number] {
+  const fields: [number, number, number] = [
+    directory.getUint32(at + 24, true),
+    directory.getUint32(at + 20, true),
+    directory.getUint32(at + 42, true),
+  ];
+  if (!fields.includes(0xffff_ffff)) return fields;
+  for (let p = 0; p + 4 <= extra.byteLength;) {
+    const id = extra.getUint16(p, true);
+    const end = p + 4 + extra.getUint16(p + 2, true);
+    if (end > extra.byteLength) break;
+    if (id === 1) {
+      let field = p + 4;
+      return fields.map((value) => {
+        if (value !== 0xffff_ffff) return value;
+        if (field + 8 > end) throw damaged(path, 'ZIP64 sizes are cut off');
+        field += 8;
+        return uint64(extra, field - 8, path);
+      }) as [number, number, number];
+    }
+    p = end;
+  }
+  return fields;
+}
+
+async function entrySource(handle: FileHandle, path: string, size: number, entry: ZipEntry): Promise<ByteSource> {
+  const name = `${entry.name} in ${path}`;
+  const local = await view(handle, path, size, entry.header, 30);
+  if (local.getUint32(0, true) !== LOCAL) throw damaged(path, `${entry.name} has no header`);
+  // Only these two are read here: many writers leave the local sizes empty.
+  const start = entry.header + 30 + local.getUint16(26, true) + local.getUint16(28, true);
+  if (start + entry.packed > size) throw damaged(path, `${entry.name} reaches beyond the end`);
+  const source =
+    entry.method === 'stored'
+      ? fileSource(handle, name, start, entry.packed)
+      : inflateSource(path, name, start, entry.packed, entry.size);
+  return withChecksum(source, entry.crc32);
+}
+
+/** `source`, whose end is reached only by the bytes that `expected` is the checksum of. */
+function withChecksum(source: ByteSource, expected: number): ByteSource {
+  let sum = 0;
+  return {
+    name: source.name,
+    limit: source.limit,
+    async read(target) {
+      await source.read(target);
+      sum = crc32(target, sum);
+    },
+    async atEnd() {
+      const end = await source.atEnd();
+      if (end && sum !== expected) throw new InputError(`checksum wrong: ${source.name}; fetch the file again`);
+      return end;
+    },
+    close: () => source.close(),
+  };
+}
+
+async function view(handle: FileHandle, path: string, size: number, start: number, length: number): Promise<DataView> {
+  if (start < 0 || start + length > size) throw damaged(path, 'a position lies outside the file');
+  const bytes = new Uint8Array(length);
+  await readAt(handle, bytes, start, path);
+  return new DataView(bytes.buffer);
+}
+
+function uint64(from: DataView, at: number, path: string): number {
+  const value = from.getBigUint64(at, true);
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw damaged(path, `size ${value} is no size`);
+  return Number(value);
+}
+
+function damaged(path: string, detail: string): InputError {
+  return new InputError(`archive damaged: ${path} (${detail}); fetch the file again`);
+}

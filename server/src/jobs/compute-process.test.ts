@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import type { AnalysisEvent, AnalysisRequest } from '../../../protocol/analysis';
+import { temporaryFolder } from '../../../test/files';
+import { ComputeProcess, computeEnvironment, exitMessage } from './compute-process';
+
+interface Told {
+  readonly events: AnalysisEvent[];
+  readonly log: string[];
+  readonly failure: string | null;
+}
+
+/** Runs `script` as a compute process; `onEvent` sees its events. */
+function told(
+  t: TestContext,
+  script: string,
+  onEvent: (compute: ComputeProcess, event: AnalysisEvent) => void = () => undefined,
+): Promise<Told> {
+  const entry = join(temporaryFolder(t, { 'compute.cjs': script }), 'compute.cjs');
+  return new Promise((resolve) => {
+    const events: AnalysisEvent[] = [];
+    const log: string[] = [];
+    const compute = new ComputeProcess(entry, { checkpoint: 'x' } as AnalysisRequest, {
+      event: (event) => {
+        events.push(event);
+        onEvent(compute, event);
+      },
+      log: (line) => log.push(line),
+      gone: (failure) => resolve({ events, log, failure }),
+    });
+  });
+}
+
+const send = (event: string): string =>
+  `process.once('message', (m) => process.send(${event}, () => process.disconnect()));`;
+
+describe('compute process', () => {
+  it('is sent the request, and its answer arrives before its end', async (t) => {
+    const { events, failure } = await told(t, send(`{ kind: 'done', result: m }`));
+    assert.deepEqual(events, [{ kind: 'done', result: { kind: 'analyze', request: { checkpoint: 'x' } } }]);
+    assert.equal(failure, null);
+  });
+
+  it('carries arrays as bytes, not-a-number included', async (t) => {
+    const { events } = await told(t, send(`{ kind: 'done', result: new Float32Array([1, NaN]) }`));
+    assert.deepEqual(events, [{ kind: 'done', result: Float32Array.of(1, NaN) }]);
+  });
+
+  it('is gone with a reason when it ends without an answer', async (t) => {
+    const { failure, log } = await told(
+      t,
+      `console.error('first\\nlast words'); process.exitCode = 3; process.disconnect();`,
+    );
+    assert.equal(
+      failure,
+      'compute process ended unexpectedly (exit status 3), its last words were "last words"; compute again, and report it if it happens again',
+    );
+    assert.deepEqual(log, ['first', 'last words']);
+  });
+
+  it('is killed whatever it is busy with', async (t) => {
+    const script = `process.once('message', () => process.send({ kind: 'progress' }, () => { for (;;); }));`;
+    const { events, failure } = await told(t, script, (compute) => {
+      assert.ok(compute.pid! > 0);
+      compute.kill();
+    });
+    assert.equal(events.length, 1);
+    assert.match(failure!, /^compute process was ended \(signal SIGKILL\), most likely because memory ran out; /);
+  });
+
+  it('is gone with a reason when it cannot even begin', async (t) => {
+    const { failure } = await told(t, 'throw new Error("no begin");');
+    assert.match(failure!, /^compute process ended unexpectedly \(exit status 1\), its last words were /);
+  });
+});
+
+describe('reasons of its end', () => {
+  it('suspects memory of what killed it', () => {
+    for (const words of ['FATAL ERROR: Reached heap limit - JavaScript heap out of memory', 'std::bad_alloc']) {
+      assert.match(exitMessage(134, null, words), /^compute process was ended \(exit status 134\), most likely/);
+    }
+    assert.match(exitMessage(null, 'SIGKILL', ''), /\(signal SIGKILL\), most likely because memory ran out/);
+  });
+
+  it('quotes the last line of what it wrote', () => {
+    assert.match(exitMessage(1, null, 'one\n  two "2"\n\n'), /last words were "two \\"2\\""; compute again/);
+    assert.doesNotMatch(exitMessage(null, 'SIGSEGV', ' \n'), /last words/);
+  });
+});
+
+describe('its environment', () => {
+  it('holds what system and libraries need, and no secrets', () => {
+    const env = { PATH: '/bin', LC_ALL: 'C', OMP_NUM_THREADS: '2', TOKEN: 'secret', NODE_OPTIONS: '--inspect' };
+    assert.deepEqual(computeEnvironment(env), { PATH: '/bin', LC_ALL: 'C', OMP_NUM_THREADS: '2' });
+  });
+});

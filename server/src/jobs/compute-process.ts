@@ -1,0 +1,89 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import type { AnalysisEvent, AnalysisRequest } from '../../../protocol/analysis';
+import type { FromCompute, ToCompute } from '../../../protocol/messages';
+
+/** What happens to a compute process. */
+export interface ComputeListener {
+  event(event: AnalysisEvent): void;
+  /** What the process writes to its standard error. */
+  log(line: string): void;
+  /** The process is gone; `failure` says why when it had not told its end itself. */
+  gone(failure: string | null): void;
+}
+
+/** How long a compute process may take to go after its last event, in milliseconds. */
+const PATIENCE = 5000;
+
+/**
+ * One analysis in a process of its own. It may block, run out of memory or
+ * crash; its starter hears of it and lives on. Killing it is how an analysis
+ * is cancelled, so that cancelling never depends on what it is busy with.
+ */
+export class ComputeProcess {
+  private readonly child: ChildProcess;
+  private lastWords = '';
+  private told = false;
+
+  /** @param entry script of the compute process */
+  constructor(entry: string, request: AnalysisRequest, listener: ComputeListener) {
+    this.child = fork(entry, [], {
+      serialization: 'advanced',
+      execArgv: [],
+      env: computeEnvironment(process.env),
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.lastWords = (this.lastWords + text).slice(-4000);
+      for (const line of text.trimEnd().split('\n')) listener.log(line);
+    });
+    this.child.on('message', (message) => {
+      const event = message as FromCompute;
+      if (event.kind === 'done' || event.kind === 'failed') {
+        this.told = true;
+        setTimeout(() => this.kill(), PATIENCE).unref();
+      }
+      listener.event(event);
+    });
+    this.child.once('exit', (code, signal) => {
+      listener.gone(this.told ? null : exitMessage(code, signal, this.lastWords));
+    });
+    this.child.once('error', (error) => {
+      // No process could be started: there will be no exit.
+      if (this.child.pid === undefined) listener.gone(`compute process could not be started: ${error.message}`);
+    });
+    this.child.send({ kind: 'analyze', request } satisfies ToCompute, () => {
+      // A process that is gone already is dealt with at its exit.
+    });
+  }
+
+  get pid(): number | undefined {
+    return this.child.pid;
+  }
+
+  kill(): void {
+    this.child.kill('SIGKILL');
+  }
+}
+
+/** One sentence on why a compute process went without an answer. */
+export function exitMessage(code: number | null, signal: NodeJS.Signals | null, lastWords: string): string {
+  const how = signal ? `signal ${signal}` : `exit status ${code}`;
+  const memory =
+    signal === 'SIGKILL' || /heap out of memory|bad_alloc|Cannot allocate memory|failed to allocate/i.test(lastWords);
+  if (memory) {
+    return `compute process was ended (${how}), most likely because memory ran out; use fewer samples or a smaller batch, or set a memory limit that it keeps below (--memory, or "pruningLimit.memory" in the editor)`;
+  }
+  const words = lastWords.trim().split('\n').at(-1)!.trim();
+  const last = words === '' ? '' : `, its last words were ${JSON.stringify(words)}`;
+  return `compute process ended unexpectedly (${how})${last}; compute again, and report it if it happens again`;
+}
+
+/** Variables that the compute process may see: those of the system and of its numerical libraries. */
+const PASSED =
+  /^(PATH|HOME|USERPROFILE|SYSTEMROOT|WINDIR|TMPDIR|TMP|TEMP|LANG|LC_.*|TZ|(DY)?LD_LIBRARY_PATH|OMP_.*|CUDA_.*|ORT_.*)$/i;
+
+export function computeEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const passed = Object.entries(env).filter(([name]) => PASSED.test(name));
+  // Where the editor's own executable is the runtime, this makes it behave as Node.
+  return { ...Object.fromEntries(passed), ...(process.versions.electron && { ELECTRON_RUN_AS_NODE: '1' }) };
+}

@@ -1,0 +1,21 @@
+import type { InlayHint } from 'vscode-languageserver/node';
+import { percent } from '../../../protocol/numbers';
+import { layerHint, layerLines } from '../report/layers-text';
+import { layersDocument, type ServerContext } from './context';
+
+/** At the end of a layer's line: its share of what is kept. */
+export function registerInlayHints(context: ServerContext): void {
+  context.connection.languages.inlayHint.on(async ({ textDocument, range }): Promise<InlayHint[]> => {
+    const document = await layersDocument(context, textDocument.uri);
+    const layers = new Map(document?.stored?.result.layers.map((layer) => [layer.name, layer]));
+    if (!document || layers.size === 0) return [];
+    let kept = 0;
+    for (const layer of layers.values()) kept += layer.keptAtLimit;
+    return layerLines(document.text).flatMap(({ line, layer: name, end }) => {
+      const layer = layers.get(name);
+      if (!layer || line < range.start.line || line > range.end.line) return [];
+      const zeros = layer.zeros > 0 ? `, ${percent(layer.zeros / layer.weights)} zero already` : '';
+      return [{ position: { line, character: end }, label: layerHint(layer, kept) + zeros, paddingLeft: true }];
+    });
+  });
+}

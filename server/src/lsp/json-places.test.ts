@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { jsonPlaces } from './json-places';
+
+describe('jsonPlaces', () => {
+  it('finds every value', () => {
+    const text = '{ "a": [1, {"b c": "x\\"y, }"}],\n "d": {"e": null, "f": []} }';
+    const found = Object.fromEntries(
+      [...jsonPlaces(text)].map(([key, { start, end }]) => [key, text.slice(start, end)]),
+    );
+    assert.deepEqual(found, {
+      'a[0]': '1',
+      'a[1].b c': '"x\\"y, }"',
+      'a[1]': '{"b c": "x\\"y, }"}',
+      a: '[1, {"b c": "x\\"y, }"}]',
+      'd.e': 'null',
+      'd.f': '[]',
+      d: '{"e": null, "f": []}',
+      '': text,
+    });
+  });
+
+  it('ends on any text', () => {
+    for (const text of [
+      '',
+      '{',
+      '{"a"',
+      '{"a":',
+      '[1,',
+      '}',
+      '{]',
+      '[}',
+      '{"a": {"b": [}',
+      '"',
+      '{,,}',
+      '['.repeat(1e5),
+    ]) {
+      jsonPlaces(text);
+    }
+  });
+});

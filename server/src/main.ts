@@ -1,0 +1,115 @@
+/**
+ * The language server.
+ *
+ * Architecture invariant: this process answers at once. It reads headers of
+ * checkpoints and holds results; it runs no session, imports no engine, and
+ * leaves every analysis to a compute process that it may kill.
+ */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  createConnection,
+  ProposedFeatures,
+  TextDocuments,
+  TextDocumentSyncKind,
+  type InitializeParams,
+  type InitializeResult,
+} from 'vscode-languageserver/node';
+import { TextDocument } from 'vscode-languageserver-textdocument';
+import { Method, type JobEvent, type ServerOptions } from '../../protocol/messages';
+import { toFailure } from './errors';
+import { registerAnalysis } from './lsp/analysis';
+import { registerAnalysisFile } from './lsp/analysis-file';
+import { CheckpointReader } from './lsp/checkpoints';
+import { registerCodeLenses } from './lsp/code-lens';
+import { buildLayersText, type ServerContext } from './lsp/context';
+import { publishWarnings } from './lsp/diagnostics';
+import { registerHover } from './lsp/hover';
+import { registerInlayHints } from './lsp/inlay-hints';
+import { JobRegistry } from './lsp/jobs';
+import { registerOutline } from './lsp/outline';
+import { ResultStore } from './lsp/results';
+
+const connection = createConnection(ProposedFeatures.all);
+const documents = new TextDocuments(TextDocument);
+let ready: ServerContext | undefined;
+
+const jobs = new JobRegistry(
+  join(__dirname, 'compute.js'),
+  (event, stamp) => relay(event, stamp),
+  (line) => connection.console.log(line),
+);
+
+connection.onInitialize((params: InitializeParams): InitializeResult => {
+  const { storage } = (params.initializationOptions ?? {}) as ServerOptions;
+  let folders = (params.workspaceFolders ?? []).map(({ uri }) => uri);
+  const context: ServerContext = {
+    connection,
+    documents,
+    checkpoints: new CheckpointReader(),
+    results: new ResultStore(storage),
+    jobs,
+    folders: () => folders.filter((uri) => uri.startsWith('file:')).map((uri) => fileURLToPath(uri)),
+    hasConfiguration: () => params.capabilities.workspace?.configuration === true,
+  };
+  connection.onInitialized(() => {
+    if (!params.capabilities.workspace?.workspaceFolders) return;
+    connection.workspace.onDidChangeWorkspaceFolders(({ added, removed }) => {
+      const gone = new Set(removed.map(({ uri }) => uri));
+      folders = [...folders.filter((uri) => !gone.has(uri)), ...added.map(({ uri }) => uri)];
+    });
+  });
+  for (const register of [
+    registerAnalysis,
+    registerAnalysisFile,
+    registerHover,
+    registerInlayHints,
+    registerCodeLenses,
+    registerOutline,
+  ]) {
+    register(context);
+  }
+  ready = context;
+  return {
+    capabilities: {
+      textDocumentSync: TextDocumentSyncKind.Incremental,
+      hoverProvider: true,
+      inlayHintProvider: true,
+      codeLensProvider: {},
+      documentSymbolProvider: true,
+      foldingRangeProvider: true,
+      workspace: { workspaceFolders: { supported: true, changeNotifications: true } },
+    },
+    serverInfo: { name: 'pruning-limit' },
+  };
+});
+
+/** An event of a job on its way to the client; a result is stored first, so that whoever reacts finds it. */
+function relay(event: JobEvent, stamp: string): void {
+  const { kind } = event.event;
+  if (event.event.kind === 'done' && ready) {
+    const stored = ready.results.set(event.checkpoint, event.event.result, stamp);
+    stored.catch((error) => connection.console.warn(`result could not be kept: ${toFailure(error).message}`));
+    void announce(ready, event.checkpoint);
+  }
+  void connection.sendNotification(Method.event, event);
+  if (kind === 'done' || kind === 'failed' || kind === 'cancelled') refresh();
+}
+
+async function announce(context: ServerContext, checkpoint: string): Promise<void> {
+  await publishWarnings(context, checkpoint, await buildLayersText(context, checkpoint));
+}
+
+/** Has the client ask again for what depends on jobs and results. */
+function refresh(): void {
+  // A client without these requests refuses them, and has nothing to refresh.
+  connection.languages.inlayHint.refresh().catch(() => undefined);
+  connection.sendRequest('workspace/codeLens/refresh').catch(() => undefined);
+}
+
+// The compute processes go with the server.
+process.on('exit', () => jobs.dispose());
+connection.onShutdown(() => jobs.dispose());
+
+documents.listen(connection);
+connection.listen();

@@ -1,0 +1,28 @@
+import type { AnalysisResult, CheckpointSummary } from '../../../protocol/analysis';
+import { AnalysisError } from '../errors';
+
+/** The result as one line of JSON; `result.schema.json` describes it. */
+export function resultJson(result: AnalysisResult): string {
+  return toLine(result);
+}
+
+/** What `inspect` found as one line of JSON; `summary.schema.json` describes it. */
+export function summaryJson(summary: CheckpointSummary): string {
+  return toLine(summary);
+}
+
+/**
+ * JSON has no NaN and no infinity, and `JSON.stringify` writes null for them:
+ * a reader would take a failed computation for an absent value.
+ *
+ * @throws AnalysisError for such a number
+ */
+function toLine(value: object): string {
+  const text = JSON.stringify(value, (key, item: unknown) => {
+    if (typeof item === 'number' && !Number.isFinite(item)) {
+      throw new AnalysisError(`result not finite: ${key} is ${item}; compute again with other samples, and report it`);
+    }
+    return item;
+  });
+  return `${text}\n`;
+}

@@ -1,0 +1,144 @@
+import type { AnalysisResult, AnalysisWarning, CheckpointSummary, LayerResult } from '../../../protocol/analysis';
+import { grouped, limitText, operatorName, percent, shapeText, significant } from '../../../protocol/numbers';
+
+/**
+ * The layer summary: a header of comment lines, then one line per layer with
+ * aligned columns. It is a document, so that the editor can search it, fold
+ * it and hang hints and warnings on its lines; `layerLines` finds the lines of
+ * any such text again.
+ */
+export interface LayersInput {
+  readonly summary: CheckpointSummary;
+  readonly result: AnalysisResult | null;
+  /** When `result` was computed. */
+  readonly computed: Date | null;
+  /** The checkpoint's file is newer than the result. */
+  readonly outdated: boolean;
+}
+
+const COLUMNS = ['# layer', 'operator', 'shape', 'weights', 'sparsity', 'kept', 'curvature'] as const;
+/** Columns of words; the others hold numbers and are aligned to the right. */
+const LEFT = 3;
+/** A cell of which nothing is known. */
+const NOTHING = '·';
+
+export function layersText(input: LayersInput): string {
+  const { summary, result } = input;
+  const measured = new Map(result?.layers.map((layer) => [layer.name, layer]));
+  const rows = summary.layers.map((layer) => {
+    const at = measured.get(layer.name);
+    return [
+      nameCell(layer.name),
+      layer.op,
+      shapeText(layer.shape),
+      grouped(layer.weights),
+      at ? percent(at.sparsityAtLimit) : NOTHING,
+      at ? grouped(at.keptAtLimit) : NOTHING,
+      at ? percent(at.curvatureShare) : NOTHING,
+    ];
+  });
+  const table = align([[...COLUMNS], ...rows]);
+  if (rows.length === 0) table.push('# no prunable layers: only weights of Conv, ConvTranspose, Gemm and MatMul count');
+  return [...header(input), '', ...table, ''].join('\n');
+}
+
+/** The document when the checkpoint cannot be read. */
+export function failureText(checkpoint: string, message: string): string {
+  return `# checkpoint  ${checkpoint}\n# error       ${message}\n`;
+}
+
+function header({ summary, result, computed, outdated }: LayersInput): string[] {
+  const { total, prunable } = summary.parameters;
+  const made = [summary.format, summary.opset !== null && `opset ${summary.opset}`, summary.producer].filter(Boolean);
+  const entries: [string, string][] = [
+    ['checkpoint', `${summary.checkpoint} (${made.join(', ')})`],
+    ['weights', `${grouped(prunable)} prunable of ${grouped(total)}`],
+  ];
+  if (!result || !computed) {
+    entries.push(['limit', 'not computed yet']);
+  } else {
+    for (const limit of result.limits) {
+      const text = `${limit.resolved ? limitText(limit) : `unresolved: ${limitText(limit)}`} zeros`;
+      entries.push([limit === result.limits[0] ? 'limit' : '', `${text}, ${operatorName[limit.operator]}`]);
+    }
+    const { samples, available } = result.data;
+    entries.push(
+      ['tolerance', `ε = ${significant(result.epsilon.value)} (${result.epsilon.rule})`],
+      ['data', `${grouped(samples)} of ${grouped(available)} samples, ${result.data.path}`],
+      ['computed', stamp(computed) + (outdated ? ', the checkpoint has changed since: compute again' : '')],
+    );
+  }
+  if (summary.unsupported.length > 0) {
+    const uses = summary.unsupported.map(({ op, node }) => `${op} (node ${node})`);
+    entries.push(['unsupported', `${uses.join(', ')}: the limit cannot be computed`]);
+  }
+  const width = Math.max(...entries.map(([key]) => key.length));
+  return entries.map(([key, value]) => `# ${key.padEnd(width)}  ${value}`);
+}
+
+/** Local time to the minute: 2026-01-31 09:05. */
+function stamp(date: Date): string {
+  const two = (value: number) => String(value).padStart(2, '0');
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
+}
+
+/** A name stands for itself unless a reader of the line would cut it short; then it is quoted as in JSON. */
+function nameCell(name: string): string {
+  return name === '' || /[\s"#\p{Cc}]/u.test(name) ? JSON.stringify(name).replace(/[\u2028\u2029]/g, ' ') : name;
+}
+
+function align(rows: readonly (readonly string[])[]): string[] {
+  const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => (column < LEFT ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+/** A line of the document that speaks of a layer. */
+export interface LayerLine {
+  readonly line: number;
+  readonly layer: string;
+  /** Columns of the name, from 0. */
+  readonly nameEnd: number;
+  /** Length of the line. */
+  readonly end: number;
+}
+
+export function layerLines(text: string): LayerLine[] {
+  const lines: LayerLine[] = [];
+  for (const [line, content] of text.split('\n').entries()) {
+    const cell = /^(?!#)("(?:[^"\\]|\\.)*"|\S+)/.exec(content)?.[1];
+    if (cell === undefined) continue;
+    const layer = cell.startsWith('"') ? (JSON.parse(cell) as string) : cell;
+    lines.push({ line, layer, nameEnd: cell.length, end: content.trimEnd().length });
+  }
+  return lines;
+}
+
+/** A warning with the line it belongs to: its layer's, else the first of the document. */
+export interface PlacedWarning {
+  readonly line: number;
+  readonly start: number;
+  readonly end: number;
+  readonly warning: AnalysisWarning;
+}
+
+export function placeWarnings(text: string, warnings: readonly AnalysisWarning[]): PlacedWarning[] {
+  const byLayer = new Map(layerLines(text).map((line) => [line.layer, line]));
+  // Of the first line only its key: a line underlined from end to end is hard to read.
+  const first = /^#? ?\S*/.exec(text)![0].length;
+  return warnings.map((warning) => {
+    const line = warning.layer === undefined ? undefined : byLayer.get(warning.layer);
+    return { line: line?.line ?? 0, start: 0, end: line?.nameEnd ?? first, warning };
+  });
+}
+
+/** What a hint at the end of a layer's line says; the columns hold the rest. */
+export function layerHint(layer: LayerResult, kept: number): string {
+  if (layer.keptAtLimit === 0) return 'vanishes at the limit';
+  return `${percent(layer.keptAtLimit / Math.max(1, kept))} of kept weights`;
+}

@@ -1,0 +1,116 @@
+import { gaussRule, integrate, radauRule, truncate, type JacobiMatrix, type QuadratureRule } from './quadrature';
+
+/** What Lanczos knows of a spectrum: quadratures of several random probes. */
+export interface SpectralMeasure {
+  /** D, the order of the operator. */
+  readonly dimension: number;
+  readonly probes: readonly ProbeQuadrature[];
+}
+
+/** Both rules of one probe; for a positive semidefinite operator they bracket vᵀf(A)v. */
+export interface ProbeQuadrature {
+  readonly gauss: QuadratureRule;
+  /** One node at 0. */
+  readonly radau: QuadratureRule;
+}
+
+export type RuleName = keyof ProbeQuadrature;
+
+export interface Estimate {
+  readonly value: number;
+  readonly standardError: number;
+}
+
+/**
+ * The measure from the tridiagonal matrices of several probes, each as it was
+ * `back` steps ago (not below one step). Earlier depths cost no products; for
+ * an indefinite operator, where neither rule is a bound, their scatter is part
+ * of what is not known.
+ */
+export function spectralMeasure(dimension: number, jacobis: readonly JacobiMatrix[], back = 0): SpectralMeasure {
+  const probes = jacobis.map((jacobi) => {
+    const depth = Math.max(Math.min(1, jacobi.alpha.length), jacobi.alpha.length - back);
+    const matrix = truncate(jacobi, depth);
+    return { gauss: gaussRule(matrix), radau: radauRule(matrix) };
+  });
+  return { dimension, probes };
+}
+
+/** The measure of a spectrum that is known: both rules are the eigenvalues, equally weighted. */
+export function exactMeasure(eigenvalues: ArrayLike<number>): SpectralMeasure {
+  const nodes = Float64Array.from(eigenvalues).sort();
+  const rule = { nodes, weights: new Float64Array(nodes.length).fill(1 / nodes.length) };
+  return { dimension: nodes.length, probes: [{ gauss: rule, radau: rule }] };
+}
+
+/** (1/D) Tr f(|A|): the mean over probes of Σ w f(|θ|). */
+export function average(measure: SpectralMeasure, rule: RuleName, f: (modulus: number) => number): number {
+  let sum = 0;
+  for (const probe of measure.probes) sum += integrate(probe[rule], f);
+  return sum / measure.probes.length;
+}
+
+/** From this many probes on their scatter is believed; below it says too little. */
+const PROBES_FOR_SCATTER = 8;
+
+/**
+ * Standard error over the random probes of `average(measure, ·, f)`, for
+ * Rademacher probes.
+ *
+ * A priori: Var(vᵀBv) = 2(‖B‖_F² − Σ b_ii²) ≤ 2‖B‖_F² (Hutchinson 1990). With
+ * B = f(A) that is 2 Tr f². A multiple of the identity adds no variance, since
+ * vᵀv = D exactly, so the bound holds of f − κ too for every κ: of f − 1, and
+ * best of κ = the mean of f,
+ *
+ *     Var(vᵀf(A)v / D) ≤ 2 · min_κ Tr (f − κ)² / D² = 2 · Var_w(f) / D ≤ 2 · min(Tr f², Tr (1 − f)²) / D²,
+ *
+ * where Var_w is the variance of f under the quadrature's own weights, the
+ * larger one of the two rules. n probes divide it by n. Those weights come from
+ * the same probe as the value: one that happens to miss the few large
+ * eigenvalues is both wrong and sure of itself. So the 97.5 % upper end of
+ * Var_w is taken, whose own standard error follows from the same bound with
+ * (f − κ)² for f. The correction falls as D^-½.
+ *
+ * From eight probes on the scatter of the probes is used where it is smaller:
+ * the bound ignores that a diagonal B has no variance at all.
+ */
+export function standardError(measure: SpectralMeasure, f: (modulus: number) => number): number {
+  const n = measure.probes.length;
+  const factor = 2 / (measure.dimension * n);
+  const upperVariance = (rule: RuleName) => {
+    const mean = average(measure, rule, f);
+    const square = (modulus: number) => (f(modulus) - mean) ** 2;
+    const variance = average(measure, rule, square);
+    const variation = average(measure, rule, (modulus) => (square(modulus) - variance) ** 2);
+    return variance + 1.96 * Math.sqrt(factor * variation);
+  };
+  const bound = Math.sqrt(factor * Math.max(upperVariance('gauss'), upperVariance('radau')));
+  if (n < PROBES_FOR_SCATTER) return bound;
+  const scatter = (rule: RuleName) => sampleStandardError(measure.probes.map((probe) => integrate(probe[rule], f)));
+  return Math.min(bound, Math.max(scatter('gauss'), scatter('radau')));
+}
+
+/**
+ * Standard error of the mean of `values`, widened by t/1.96 of Student's
+ * distribution, so that ±1.96 of it cover 95 % for few values too (at 8 values
+ * by 21 %). Infinite for fewer than two.
+ */
+export function sampleStandardError(values: readonly number[]): number {
+  const n = values.length;
+  if (n < 2) return Infinity;
+  const mean = values.reduce((sum, value) => sum + value, 0) / n;
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  const freedom = n - 1;
+  // Cornish–Fisher expansion of t at 97.5 %, divided by 1.96.
+  const student = 1 + (1.2103 + (1.4403 + 1.304 / freedom) / freedom) / freedom;
+  return student * Math.sqrt(squares / freedom / n);
+}
+
+/** All probes as one rule, nodes ascending: for plots and reports. */
+export function pooledRule(measure: SpectralMeasure, rule: RuleName): QuadratureRule {
+  const pairs = measure.probes.flatMap((probe) =>
+    Array.from(probe[rule].nodes, (node, i) => [node, probe[rule].weights[i]! / measure.probes.length] as const),
+  );
+  pairs.sort((a, b) => a[0] - b[0]);
+  return { nodes: Float64Array.from(pairs, (pair) => pair[0]), weights: Float64Array.from(pairs, (pair) => pair[1]) };
+}

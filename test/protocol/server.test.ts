@@ -1,0 +1,256 @@
+/**
+ * The built language server and the built compute process, driven over their
+ * wire without an editor: what they promise to any client.
+ */
+import assert from 'node:assert/strict';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import type { CodeLens, DocumentSymbol, FoldingRange, Hover, InlayHint } from 'vscode-languageserver/node';
+import type { AnalysisOptions } from '../../protocol/analysis';
+import {
+  Method,
+  type CancelAnswer,
+  type InspectAnswer,
+  type OptionsAnswer,
+  type ResultAnswer,
+  type StartAnswer,
+} from '../../protocol/messages';
+import { layerLines } from '../../server/src/report/layers-text';
+import { DEFAULT_OPTIONS } from '../../server/src/options';
+import { childrenOf, LspClient } from './lsp-client';
+
+const SAMPLE = resolve('samples/digits.onnx');
+
+/** Loose enough to be over soon. */
+const quick: AnalysisOptions = {
+  ...DEFAULT_OPTIONS,
+  data: { ...DEFAULT_OPTIONS.data, path: resolve('samples/data'), samples: 256 },
+  steps: 24,
+  tolerance: 0.5,
+};
+/** Deep enough to be caught in the middle. */
+const slow: AnalysisOptions = { ...quick, data: { ...quick.data, samples: 'all' }, steps: 4000, tolerance: 1e-6 };
+
+let folder: string;
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'pruning-limit-protocol-'));
+});
+after(() => rmSync(folder, { recursive: true }));
+
+for (const transport of ['ipc', 'stdio'] as const) {
+  describe(`language server over ${transport}`, () => {
+    let client: LspClient;
+    const start = (options: AnalysisOptions, checkpoint = SAMPLE) =>
+      client.request<StartAnswer>(Method.start, { checkpoint, options }).then(({ job }) => job);
+    const isRunning = (job: string) =>
+      client.until('progress', () => client.events.some((e) => e.job === job && e.event.kind === 'progress'));
+
+    beforeEach(async () => {
+      client = await LspClient.start(transport);
+    });
+    afterEach(() => client.stop());
+
+    it('analyses a checkpoint and tells how it goes', async () => {
+      const job = await start(quick);
+      const end = await client.ended(job);
+      assert.ok(end.kind === 'done', JSON.stringify(end));
+      assert.equal(end.result.checkpoint, SAMPLE);
+      assert.ok(end.result.limits.length > 0);
+      const kinds = client.events.map(({ event }) => event.kind);
+      assert.ok(kinds.includes('progress') && kinds.includes('partial'), kinds.join());
+      assert.equal(kinds.indexOf('done'), kinds.length - 1, 'nothing follows the end');
+    });
+
+    it('cancels within a second, and the compute process is gone by then', async () => {
+      const job = await start(slow);
+      await isRunning(job);
+      assert.equal(childrenOf(client.process.pid!).length, 1);
+      const begin = performance.now();
+      const answer = await client.request<CancelAnswer>(Method.cancel, { job });
+      assert.ok(performance.now() - begin < 1000, `${performance.now() - begin} ms`);
+      assert.deepEqual(answer, { cancelled: true });
+      assert.deepEqual(childrenOf(client.process.pid!), []);
+      assert.equal((await client.ended(job)).kind, 'cancelled');
+      assert.deepEqual(await client.request(Method.cancel, { job }), { cancelled: false });
+    });
+
+    it('survives the death of a compute process and says what happened', async () => {
+      const job = await start(slow);
+      await isRunning(job);
+      process.kill(childrenOf(client.process.pid!)[0]!, 'SIGKILL');
+      const end = await client.ended(job);
+      assert.ok(end.kind === 'failed', JSON.stringify(end));
+      assert.match(end.error.message, /SIGKILL.*pruningLimit\.memory/);
+      const answer = await client.request<InspectAnswer>(Method.inspect, { uri: pathToFileURL(SAMPLE).href });
+      assert.ok('summary' in answer && answer.summary.layers.length > 0);
+      assert.equal((await client.ended(await start(quick))).kind, 'done');
+    });
+
+    it('keeps one job per checkpoint and several side by side', async () => {
+      const copy = join(folder, `copy-${transport}.onnx`);
+      copyFileSync(SAMPLE, copy);
+      const [first, again, other] = [await start(slow), await start(slow), await start(slow, copy)];
+      assert.equal(first, again);
+      assert.notEqual(first, other);
+      await isRunning(other);
+      assert.equal(childrenOf(client.process.pid!).length, 2);
+      await Promise.all([first, other].map((job) => client.request(Method.cancel, { job })));
+    });
+
+    it('takes its compute processes with it', async () => {
+      await isRunning(await start(slow));
+      const [compute] = childrenOf(client.process.pid!);
+      await client.stop();
+      await client.until('the compute process to be gone', () => !isAlive(compute!));
+      client = await LspClient.start(transport);
+    });
+
+    it('refuses wrong input in one sentence', async () => {
+      const options = { ...quick, data: { ...quick.data, path: join(folder, 'nowhere') } };
+      const end = await client.ended(await start(options));
+      assert.ok(end.kind === 'failed', JSON.stringify(end));
+      assert.equal(end.error.category, 'input');
+      assert.match(end.error.message, /nowhere/);
+      assert.doesNotMatch(end.error.message, /\n| at .*:\d+/);
+    });
+  });
+}
+
+describe('layer summary', () => {
+  let client: LspClient;
+  before(async () => {
+    client = await LspClient.start('ipc', { storage: join(folder, 'storage') });
+  });
+  after(() => client.stop());
+
+  it('is text with a line per layer before anything was computed', async () => {
+    const { uri, text } = await client.openLayers(SAMPLE);
+    const summary = await client.request<InspectAnswer>(Method.inspect, { uri: pathToFileURL(SAMPLE).href });
+    assert.ok('summary' in summary);
+    assert.deepEqual(
+      layerLines(text).map(({ layer }) => layer),
+      summary.summary.layers.map(({ name }) => name),
+    );
+    const textDocument = { uri };
+    const lenses = await client.request<CodeLens[]>('textDocument/codeLens', { textDocument });
+    assert.deepEqual(
+      lenses.map(({ command }) => command?.command),
+      ['pruningLimit.compute'],
+    );
+    const symbols = await client.request<DocumentSymbol[]>('textDocument/documentSymbol', { textDocument });
+    assert.equal(symbols.length, summary.summary.layers.length);
+    const folds = await client.request<FoldingRange[]>('textDocument/foldingRange', { textDocument });
+    assert.equal(folds[0]?.startLine, 0);
+  });
+
+  it('carries the result in its lines, hints, hovers and warnings', async () => {
+    const { job } = await client.request<StartAnswer>(Method.start, { checkpoint: SAMPLE, options: quick });
+    const end = await client.ended(job);
+    assert.ok(end.kind === 'done', JSON.stringify(end));
+    const { uri, text } = await client.openLayers(SAMPLE);
+    const [line] = layerLines(text);
+    const textDocument = { uri };
+    const range = { start: { line: 0, character: 0 }, end: { line: 10_000, character: 0 } };
+    const hints = await client.request<InlayHint[]>('textDocument/inlayHint', { textDocument, range });
+    assert.equal(hints.length, end.result.layers.length);
+    assert.deepEqual(hints[0]?.position, { line: line!.line, character: line!.end });
+    const position = { line: line!.line, character: 1 };
+    const hover = await client.request<Hover>('textDocument/hover', { textDocument, position });
+    assert.match((hover.contents as { value: string }).value, /zero at the limit/);
+    const outside = { textDocument, position: { line: 0, character: 1 } };
+    assert.equal(await client.request('textDocument/hover', outside), null);
+
+    const published = await client.until('diagnostics', () => client.diagnostics.get(uri));
+    assert.equal(published.diagnostics.length, end.result.warnings.length);
+    for (const [i, warning] of end.result.warnings.entries()) {
+      const diagnostic = published.diagnostics[i]!;
+      assert.equal(diagnostic.message, warning.message);
+      assert.equal(diagnostic.code, warning.code);
+      const expected = warning.layer && layerLines(text).find(({ layer }) => layer === warning.layer)?.line;
+      assert.equal(diagnostic.range.start.line, expected ?? 0);
+      if (warning.code === 'layer-vanishes') assert.equal(diagnostic.severity, 1 + 1, 'a warning');
+    }
+    assert.ok(client.refreshes >= 2);
+  });
+
+  it('keeps results for the next window', async () => {
+    const next = await LspClient.start('ipc', { storage: join(folder, 'storage') });
+    try {
+      const answer = await next.request<ResultAnswer>(Method.result, { uri: pathToFileURL(SAMPLE).href });
+      assert.equal(answer.result?.checkpoint, SAMPLE);
+      const { text } = await next.openLayers(SAMPLE);
+      assert.match(text, /^# computed {2,}\d{4}-\d\d-\d\d \d\d:\d\d$/m);
+    } finally {
+      await next.stop();
+    }
+  });
+
+  it('says in its text why a checkpoint cannot be read', async () => {
+    const broken = join(folder, 'broken.onnx');
+    writeFileSync(broken, 'this is not a checkpoint');
+    const { uri, text } = await client.openLayers(broken);
+    assert.match(text, /^# error {2,}\S/m);
+    assert.deepEqual(await client.request('textDocument/codeLens', { textDocument: { uri } }), []);
+  });
+});
+
+describe('analysis file', () => {
+  let client: LspClient;
+  let root: string;
+  before(async () => {
+    root = join(folder, 'project');
+    mkdirSync(join(root, 'models'), { recursive: true });
+    copyFileSync(SAMPLE, join(root, 'models/a.onnx'));
+    client = await LspClient.start('ipc', {}, root);
+  });
+  after(() => client.stop());
+  const options = () =>
+    client.request<OptionsAnswer>(Method.options, { uri: pathToFileURL(join(root, 'models/a.onnx')).href });
+  const file = () => join(root, 'pruning-limit.json');
+
+  it('is missing at first', async () => {
+    assert.deepEqual(await options(), { missing: true, file: null });
+  });
+
+  it('decides from the workspace folder downwards', async () => {
+    writeFileSync(file(), JSON.stringify({ analyses: [{ checkpoint: '**/*.onnx', data: { path: 'd' }, seed: 5 }] }));
+    assert.deepEqual(await options(), {
+      file: file(),
+      options: { ...DEFAULT_OPTIONS, data: { ...DEFAULT_OPTIONS.data, path: join(root, 'd') }, seed: 5 },
+    });
+    writeFileSync(file(), JSON.stringify({ analyses: [] }));
+    assert.deepEqual(await options(), { missing: true, file: file() });
+  });
+
+  it('is refused with its name and the property', async () => {
+    writeFileSync(file(), JSON.stringify({ analyses: [{ checkpoint: '*', data: {} }] }));
+    const answer = await options();
+    assert.ok('error' in answer);
+    assert.equal(answer.error.category, 'input');
+    assert.match(answer.error.message, /pruning-limit\.json: analyses\[0\]\.data\.path is missing/);
+  });
+
+  it('warns in the open file about data that is not there', async () => {
+    const uri = pathToFileURL(file()).href;
+    const text = '{ "analyses": [{ "checkpoint": "*", "data": { "path": "nowhere" } }] }';
+    await client.connection.sendNotification('textDocument/didOpen', {
+      textDocument: { uri, languageId: 'json', version: 1, text },
+    });
+    const { diagnostics } = await client.until('diagnostics', () => client.diagnostics.get(uri));
+    assert.equal(diagnostics.length, 1);
+    const { start, end } = diagnostics[0]!.range;
+    assert.equal(text.slice(start.character, end.character), '"nowhere"');
+  });
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,150 @@
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Frame, Locator, Page } from 'playwright-core';
+
+/** How long anything in the workbench may take, in milliseconds. */
+const PATIENCE = 45_000;
+
+/** The workbench as a user drives it. Everything waits for what it is about to use. */
+export class Workbench {
+  readonly errors: string[] = [];
+
+  constructor(readonly page: Page) {
+    page.setDefaultTimeout(PATIENCE);
+    page.on('console', (message) => {
+      // What the page's security policy blocked, and what broke in a webview's script.
+      if (/Content Security Policy/i.test(message.text()) && /nonce|style|script/i.test(message.text())) {
+        this.errors.push(message.text());
+      }
+    });
+    page.on('pageerror', (error) => {
+      if (error.stack?.includes('panel.js')) this.errors.push(String(error.stack));
+    });
+  }
+
+  async open(url: string): Promise<void> {
+    await this.page.goto(url);
+    await this.page.locator('.explorer-folders-view .monaco-list-row').first().waitFor();
+  }
+
+  /** Runs a command by its title. */
+  async run(title: string): Promise<void> {
+    await this.page.keyboard.press('F1');
+    const input = this.page.locator('.quick-input-widget input[type="text"]');
+    await input.fill(`>${title}`);
+    await this.page.locator('.quick-input-list .monaco-list-row').filter({ hasText: title }).first().click();
+  }
+
+  /** A row of the explorer, its folders unfolded on the way. */
+  async file(...path: string[]): Promise<Locator> {
+    let row: Locator | undefined;
+    for (const [depth, name] of path.entries()) {
+      row = this.page.locator('.explorer-folders-view .monaco-list-row').filter({ hasText: name }).first();
+      await row.waitFor();
+      if (depth < path.length - 1 && (await row.getAttribute('aria-expanded')) === 'false') await row.click();
+    }
+    return row!;
+  }
+
+  /**
+   * Opens the context menu of a row and returns one of its items. A menu opened
+   * before the extension is known does not have it yet, and is opened again.
+   */
+  async menuItem(row: Locator, title: string): Promise<Locator> {
+    const menu = this.page.locator('.monaco-menu');
+    const item = menu.locator('.action-item').filter({ hasText: title }).first();
+    const deadline = Date.now() + PATIENCE;
+    for (;;) {
+      await row.click({ button: 'right' });
+      await menu.first().waitFor();
+      if ((await item.count()) > 0 || Date.now() > deadline) break;
+      await this.page.keyboard.press('Escape');
+      await menu.first().waitFor({ state: 'detached' });
+    }
+    await item.waitFor();
+    return item;
+  }
+
+  /** Chooses an item of a row's context menu. A menu takes no click in its first moments, so it is clicked until it goes. */
+  async choose(row: Locator, title: string): Promise<void> {
+    const item = await this.menuItem(row, title);
+    await until(`the menu to take "${title}"`, async () => {
+      await item.click({ timeout: 1000 }).catch(() => undefined);
+      return (await item.count()) === 0;
+    });
+  }
+
+  /** Chooses a row of the open quick pick, once it asks this. */
+  async pick(question: string, answer: string | RegExp): Promise<void> {
+    await this.page.locator(`.quick-input-widget input[placeholder*="${question}"]`).waitFor();
+    await this.page.locator('.quick-input-list .monaco-list-row').filter({ hasText: answer }).first().click();
+  }
+
+  /** Walks VS Code's own file dialog, which opens in `from`, from row to row and accepts where it arrives. */
+  async chooseFolder(from: string, ...rows: string[]): Promise<void> {
+    const dialog = this.page.locator('.quick-input-widget');
+    const accept = dialog.locator('.quick-input-action .monaco-button').first();
+    const input = dialog.locator('input[type="text"]');
+    let folder = from;
+    // The dialog writes the path of a folder when it has read it.
+    const arrived = () =>
+      until(`the file dialog in ${folder}`, async () => (await input.inputValue()) === `${folder}/`);
+    await accept.waitFor();
+    await arrived();
+    for (const name of rows) {
+      await dialog.locator('.quick-input-list .monaco-list-row').filter({ hasText: name }).first().click();
+      folder = join(folder, name);
+      await arrived();
+    }
+    await accept.click();
+  }
+
+  /** Types a path into VS Code's own save dialog and accepts it. */
+  async saveAs(path: string): Promise<void> {
+    const dialog = this.page.locator('.quick-input-widget');
+    const accept = dialog.locator('.quick-input-action .monaco-button').first();
+    await accept.waitFor();
+    await dialog.locator('input[type="text"]').fill(path);
+    await accept.click();
+  }
+
+  /** The webview that holds an element; webviews are two frames deep. */
+  async webview(selector: string): Promise<Frame> {
+    let found: Frame | undefined;
+    await until(`a webview with ${selector}`, async () => {
+      for (const frame of this.page.frames()) {
+        // A frame may go while it is asked.
+        const count = frame.locator(selector).count();
+        if ((await count.catch(() => 0)) > 0) found = frame;
+      }
+      return found !== undefined;
+    });
+    return found!;
+  }
+
+  async theme(name: string): Promise<void> {
+    await this.run('Preferences: Color Theme');
+    await this.page.locator('.quick-input-widget input[type="text"]').fill(name);
+    await this.page.locator('.quick-input-list .monaco-list-row').filter({ hasText: name }).first().click();
+    await this.page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
+  }
+
+  async closeNotifications(): Promise<void> {
+    await this.run('Notifications: Clear All Notifications');
+  }
+
+  async screenshot(name: string): Promise<void> {
+    const folder = resolve('out/screenshots');
+    mkdirSync(folder, { recursive: true });
+    await this.page.screenshot({ path: join(folder, `${name}.png`) });
+  }
+}
+
+/** Asks until it is so. */
+export async function until(what: string, isSo: () => boolean | Promise<boolean>, timeout = PATIENCE): Promise<void> {
+  const deadline = Date.now() + timeout;
+  while (!(await isSo())) {
+    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
