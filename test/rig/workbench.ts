@@ -103,8 +103,15 @@ export class Workbench {
   async saveAs(path: string): Promise<void> {
     const dialog = this.page.locator('.quick-input-widget');
     const accept = dialog.locator('.quick-input-action .monaco-button').first();
+    const input = dialog.locator('input[type="text"]');
     await accept.waitFor();
-    await dialog.locator('input[type="text"]').fill(path);
+    // The dialog writes its proposal when it has read the folder, over whatever was typed before.
+    await until('the proposed name', async () => /[^/]$/.test(await input.inputValue()));
+    await until('the typed path', async () => {
+      await input.fill(path);
+      await this.page.waitForTimeout(500);
+      return (await input.inputValue()) === path;
+    });
     await accept.click();
   }
 
