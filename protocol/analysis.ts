@@ -75,9 +75,12 @@ export interface CurvatureResult {
   readonly traceStandardError: number;
   readonly lambdaMax: number;
   readonly lambdaMin: number;
-  /** Lanczos steps of the deepest probe. */
+  /** Lanczos steps of the deepest probe; D where the matrix is known in whole. */
   readonly steps: number;
+  /** Random probes; 1 where the matrix is known in whole. */
   readonly probes: number;
+  /** The matrix is known in whole, from D products: these are its eigenvalues, without a sampling error. */
+  readonly exact: boolean;
   /** Nodes of the Gauss quadrature, ascending; with several probes their union. */
   readonly ritzValues: readonly number[];
   /** Weights of the nodes; they sum to 1. */

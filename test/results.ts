@@ -23,6 +23,7 @@ const hessian: LimitResult = {
     lambdaMin: -2.5,
     steps: 64,
     probes: 1,
+    exact: false,
     ritzValues: [-2.5, 0, 31.87],
     weights: [0.1, 0.8, 0.1],
   },

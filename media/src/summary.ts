@@ -106,7 +106,9 @@ function limitsTable(limits: readonly LimitResult[]): HTMLElement {
         'Eigenvalues',
         ({ curvature }) => `${significant(curvature.lambdaMin)} … ${significant(curvature.lambdaMax)}`,
       ),
-      row('Lanczos steps, probes', ({ curvature }) => `${curvature.steps}, ${curvature.probes}`),
+      row('Lanczos steps, probes', ({ curvature }) =>
+        curvature.exact ? 'whole matrix: every eigenvalue' : `${curvature.steps}, ${curvature.probes}`,
+      ),
     ),
   );
 }

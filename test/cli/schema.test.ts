@@ -60,6 +60,7 @@ const resultDefinitions = {
     lambdaMin: r,
     steps: r,
     probes: r,
+    exact: r,
     ritzValues: r,
     weights: r,
   } satisfies Properties<CurvatureResult>,

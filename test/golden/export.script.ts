@@ -7,7 +7,7 @@ import { MemoryGuard } from '../../server/src/analysis/memory';
 import { openSubject } from '../../server/src/analysis/subject';
 import type { Model } from '../../server/src/graph/model';
 import { bytesOf, goldenCases, goldenInputs } from './cases';
-import { oracleNames, oracleRequest, pooledDigits, writeOracleData } from './oracles';
+import { oracleNames, oracleRequest, ORACLE_SAMPLES, pooledDigits } from './oracles';
 
 const folder = process.argv[2];
 const all = process.argv[3] === '--all';
@@ -53,12 +53,11 @@ async function run(): Promise<void> {
     );
   }
 
-  const dataFolder = join(folder!, 'oracle-data');
-  await writeOracleData(dataFolder);
   for (const name of oracleNames) {
-    const request = oracleRequest(name, dataFolder, { batch: 400 });
-    if (!existsSync(request.checkpoint)) {
-      console.log(`${name}: left out, no ${request.checkpoint}`);
+    const request = oracleRequest(name, { batch: ORACLE_SAMPLES });
+    const missing = [request.checkpoint, request.options.data.path].find((path) => !existsSync(path));
+    if (missing !== undefined) {
+      console.log(`${name}: left out, no ${missing}`);
       continue;
     }
     const { model, batches } = await openSubject(request, new MemoryGuard(0));

@@ -1,9 +1,10 @@
 // Makes the ONNX files of the oracle networks from the weights that
-// train_oracles.py left in FOLDER: `node out/test/golden/oracles.script.cjs FOLDER`.
+// train_oracles.py left in FOLDER, and the samples that define their loss:
+// `node out/test/golden/oracles.script.cjs FOLDER`.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { OnnxWriter } from '../../server/src/engine/onnx/writer';
-import { goldenFolder, oracleNames, type OracleName } from './oracles';
+import { goldenFolder, oracleNames, writeOracleData, type OracleName } from './oracles';
 
 /** Adds the network to `writer` and answers the name of its logits. `weight` adds a stored tensor. */
 type Network = (writer: OnnxWriter, x: string, weight: (name: string) => string) => string;
@@ -54,3 +55,4 @@ for (const name of oracleNames) {
   writeFileSync(path, writer.encode());
   console.log(path);
 }
+void writeOracleData();

@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import type { AnalysisOptions, AnalysisRequest } from '../../protocol/analysis';
 import { openDataset } from '../../server/src/dataset/open';
 import { DEFAULT_OPTIONS } from '../../server/src/options';
@@ -41,29 +42,28 @@ export async function pooledDigits(): Promise<Digits> {
   return { count, images, labels: Uint8Array.from(labels) };
 }
 
-/** Writes the first `ORACLE_SAMPLES` pooled digits into `folder` as an idx pair, the way users keep them. */
-export async function writeOracleData(folder: string): Promise<void> {
+/** Where the samples of the oracle networks are, as an idx pair. */
+export function oracleData(): string {
+  return join(goldenFolder(), 'digits');
+}
+
+/** Writes the first `ORACLE_SAMPLES` pooled digits, the way users keep them; the digits of the demonstration may change. */
+export async function writeOracleData(): Promise<void> {
   const { images, labels } = await pooledDigits();
   const content = images.subarray(0, ORACLE_SAMPLES * POOLED * POOLED);
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'train-images-idx3-ubyte'), idxBytes(8, [ORACLE_SAMPLES, POOLED, POOLED], content));
-  writeFileSync(
-    join(folder, 'train-labels-idx1-ubyte'),
-    idxBytes(8, [ORACLE_SAMPLES], labels.subarray(0, ORACLE_SAMPLES)),
-  );
+  const write = (name: string, bytes: Uint8Array) => writeFileSync(join(oracleData(), name), gzipSync(bytes));
+  mkdirSync(oracleData(), { recursive: true });
+  write('train-images-idx3-ubyte.gz', idxBytes(8, [ORACLE_SAMPLES, POOLED, POOLED], content));
+  write('train-labels-idx1-ubyte.gz', idxBytes(8, [ORACLE_SAMPLES], labels.subarray(0, ORACLE_SAMPLES)));
 }
 
 /** What a user would ask of an oracle network. 400 samples in batches of 128 leave a partial one. */
-export function oracleRequest(
-  name: OracleName,
-  dataFolder: string,
-  options: Partial<AnalysisOptions> = {},
-): AnalysisRequest {
+export function oracleRequest(name: OracleName, options: Partial<AnalysisOptions> = {}): AnalysisRequest {
   return {
     checkpoint: join(goldenFolder(), `${name}.onnx`),
     options: {
       ...DEFAULT_OPTIONS,
-      data: { path: dataFolder, split: 'train', scale: 255, samples: 'all' },
+      data: { path: oracleData(), split: 'train', scale: 255, samples: 'all' },
       batch: 128,
       threads: 1,
       tolerance: 0.005,

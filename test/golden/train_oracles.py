@@ -18,27 +18,27 @@ from networks import NETWORKS
 
 SHAPES = {
     "oracle-mlp": {
-        "fc1.weight": (16, 64),
-        "fc1.bias": (16,),
-        "fc2.weight": (12, 16),
-        "fc2.bias": (12,),
-        "fc3.weight": (10, 12),
+        "fc1.weight": (8, 64),
+        "fc1.bias": (8,),
+        "fc2.weight": (10, 8),
+        "fc2.bias": (10,),
+        "fc3.weight": (10, 10),
         "fc3.bias": (10,),
     },
     "oracle-cnn": {
-        "conv1.weight": (8, 1, 3, 3),
-        "conv1.bias": (8,),
-        "bn1.weight": (8,),
-        "bn1.bias": (8,),
-        "bn1.running_mean": (8,),
-        "bn1.running_var": (8,),
-        "conv2.weight": (12, 8, 3, 3),
-        "conv2.bias": (12,),
-        "fc.weight": (10, 48),
+        "conv1.weight": (6, 1, 3, 3),
+        "conv1.bias": (6,),
+        "bn1.weight": (6,),
+        "bn1.bias": (6,),
+        "bn1.running_mean": (6,),
+        "bn1.running_var": (6,),
+        "conv2.weight": (8, 6, 3, 3),
+        "conv2.bias": (8,),
+        "fc.weight": (10, 32),
         "fc.bias": (10,),
     },
 }
-EPOCHS = {"oracle-mlp": 12, "oracle-cnn": 6}
+EPOCHS = {"oracle-mlp": 20, "oracle-cnn": 10}
 BATCH = 50
 
 

@@ -15,6 +15,8 @@ export interface Progress {
 export function follow(history: readonly Progress[], limits: readonly LimitResult[]): Progress[] {
   const next = [...history];
   for (const { operator, curvature, interval } of limits) {
+    // The whole matrix takes no Lanczos steps.
+    if (curvature.exact) continue;
     const entry: Progress = { operator, steps: curvature.steps, low: interval[0], high: interval[1] };
     const last = next.findLastIndex((one) => one.operator === operator);
     if (last >= 0 && next[last]!.steps === entry.steps) next[last] = entry;

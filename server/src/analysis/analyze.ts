@@ -153,6 +153,7 @@ class Analysis {
     const studyOptions = { steps, tolerance: options.tolerance, seed: options.seed, deadline };
     const ended = await new LimitStudy(operator, layout, this.magnitudes, this.epsilon, studyOptions, {
       announce: (message) => (this.progress.message = message),
+      plan: (products) => this.progress.allow(products + (left - 1) * (TRACE_PROBES + options.steps), end),
       update: async ({ limit, traces }: StudyUpdate) => {
         this.limits.set(kind, limit);
         this.traces.set(kind, traces);

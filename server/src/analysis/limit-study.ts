@@ -1,10 +1,11 @@
-import type { LimitResult } from '../../../protocol/analysis';
-import type { CurvatureOperator } from '../curvature/operator';
+import type { CurvatureKind, LimitResult } from '../../../protocol/analysis';
+import type { SymmetricOperator } from '../spectrum/operator';
 import type { ParameterLayout } from '../curvature/parameters';
 import { AnalysisError } from '../errors';
-import { pruningLimit } from '../limit/limit';
+import { NORMAL_95, pruningLimit } from '../limit/limit';
 import type { Magnitudes } from '../limit/magnitudes';
-import { spectralMeasure } from '../spectrum/estimate';
+import { eigenvalues, exactTraces, wholeMatrix } from '../spectrum/dense';
+import { exactMeasure, shiftedMeasure, spectralMeasure, type SpectralMeasure } from '../spectrum/estimate';
 import { lanczos, LanczosRun } from '../spectrum/lanczos';
 import type { JacobiMatrix } from '../spectrum/quadrature';
 import { Random } from '../random';
@@ -20,6 +21,14 @@ export interface StudyOptions {
   readonly deadline: number;
 }
 
+/** A curvature operator that times itself. */
+export interface StudiedOperator extends SymmetricOperator {
+  readonly kind: CurvatureKind;
+  /** Products so far, and the seconds they took. */
+  readonly products: number;
+  readonly seconds: number;
+}
+
 export interface StudyUpdate {
   readonly limit: LimitResult;
   readonly traces: TraceEstimate;
@@ -28,6 +37,8 @@ export interface StudyUpdate {
 export interface StudyListener {
   /** What is being computed from now on. */
   announce(message: string): void;
+  /** How many products are to come from now on, at most. */
+  plan(products: number): void;
   /** Awaited after every round of products that sharpened the limit. */
   update(update: StudyUpdate): void | Promise<void>;
 }
@@ -44,8 +55,13 @@ export const ETA = 0.05;
 export const TRACE_PROBES = 8;
 /** Probes that share one pass over the data: the part of the network that does not depend on them is computed once. */
 const PROBES_PER_PASS = 4;
-/** More would sharpen an answer of at most this many weights, for which Lanczos is cheap. */
 const MOST_PROBES = 512;
+/** The same for the columns of a whole matrix, which are cheap and many. */
+const COLUMNS_PER_PASS = 16;
+/** Order of the largest matrix that is computed in whole: 72 MB, and half a minute for its eigenvalues. */
+const LARGEST_MATRIX = 3000;
+/** Operations per millisecond of the eigenvalues, at least; there are 4/3·D³. */
+const EIGENVALUE_RATE = 5e5;
 /** How far back the tridiagonal matrix is looked at, where neither quadrature rule is a bound. */
 const SHALLOWER = [2, 4, 8];
 /** Of the tolerance that the quadrature may use; the rest is left to the sampling error. */
@@ -53,9 +69,10 @@ const QUADRATURE_SHARE = 0.6;
 
 /**
  * The limit of one operator, sharper with every update: traces first, then one
- * Lanczos run as deep as its bracket demands, then more probes of the same
- * depth while the sampling error is what is missing. Ends when the interval is
- * within the tolerance, or steps or time are spent.
+ * Lanczos run as deep as its bracket demands, then, while the sampling error is
+ * what is missing, more probes of the same depth, or the whole matrix where
+ * that is cheaper. Ends when the interval is within the tolerance, or steps or
+ * time are spent.
  */
 export class LimitStudy {
   private readonly samples: TraceSample[] = [];
@@ -63,9 +80,11 @@ export class LimitStudy {
   private readonly jacobis: JacobiMatrix[] = [];
   /** The first run has ended by itself: its quadrature is exact at this depth, and at none before. */
   private isExact = false;
+  /** Once the matrix is known, nothing else matters. */
+  private known: KnownSpectrum | undefined;
 
   constructor(
-    private readonly operator: CurvatureOperator,
+    private readonly operator: StudiedOperator,
     private readonly layout: ParameterLayout,
     private readonly magnitudes: Magnitudes,
     private readonly epsilon: number,
@@ -78,8 +97,9 @@ export class LimitStudy {
     let limit = await this.firstRun();
     while (!limit.resolved) {
       if (!this.isNarrow(limit)) return this.whyWide(limit);
-      if (this.jacobis.length >= MOST_PROBES) return 'exhausted';
-      const sharper = await this.moreRuns();
+      const needsMatrix = this.isMatrixCheaper(limit);
+      if (this.known !== undefined || (!needsMatrix && this.jacobis.length >= MOST_PROBES)) return 'exhausted';
+      const sharper = await (needsMatrix ? this.matrix() : this.moreRuns());
       if (sharper === null) return 'time';
       limit = sharper;
     }
@@ -100,9 +120,7 @@ export class LimitStudy {
       const products = await this.operator.apply(probes);
       probes.forEach((probe, i) => this.samples.push(traceSample(probe, products[i]!, this.layout.layers)));
       if (!this.samples.every(({ whole }) => Number.isFinite(whole.squaredNorm))) {
-        throw new AnalysisError(
-          'curvature not finite: a product with it overflows float32; check the preprocessing (--scale, --normalize) and the checkpoint',
-        );
+        throw notFinite();
       }
       first += width;
     }
@@ -138,12 +156,38 @@ export class LimitStudy {
     const say = (step: number): void =>
       this.listener.announce(`more probes, ${done + 1} to ${done + runs.length}, step ${step} of ${depth}`);
     say(1);
+    this.listener.plan(depth * PROBES_PER_PASS);
     for await (const progress of lanczos(this.operator, runs)) {
       if (progress.steps >= depth) break;
       if (!this.hasTime()) return null;
       say(progress.steps + 1);
     }
     this.jacobis.push(...runs.map((run) => run.jacobi));
+    return this.update();
+  }
+
+  /** Whether all columns are fewer products than the probes that are still missing, and end in time. */
+  private isMatrixCheaper({ bracket: [low, high], standardError }: LimitResult): boolean {
+    const { dimension, seconds, products } = this.operator;
+    if (dimension > LARGEST_MATRIX || this.known !== undefined) return false;
+    const wished = (this.options.tolerance - (high - low)) / (2 * NORMAL_95);
+    const probes = this.jacobis.length * ((standardError / wished) ** 2 - 1);
+    if (dimension > Math.max(PROBES_PER_PASS, probes) * this.jacobis[0]!.alpha.length) return false;
+    return this.hasTime((1000 * dimension * seconds) / products + eigenvalueTime(dimension));
+  }
+
+  /** All eigenvalues, from all columns; null when they did not end in time. */
+  private async matrix(): Promise<LimitResult | null> {
+    const { dimension } = this.operator;
+    this.listener.plan(dimension);
+    const matrix = await wholeMatrix(this.operator, COLUMNS_PER_PASS, (first, last) => {
+      this.listener.announce(`whole matrix, columns ${first + 1} to ${last + 1} of ${dimension}`);
+      return this.hasTime(eigenvalueTime(dimension));
+    });
+    if (matrix === null) return null;
+    if (!matrix.entries.every(Number.isFinite)) throw notFinite();
+    const traces = exactTraces(matrix, this.layout.layers);
+    this.known = { eigenvalues: eigenvalues(matrix), noise: matrix.noise, traces };
     return this.update();
   }
 
@@ -162,15 +206,10 @@ export class LimitStudy {
   }
 
   private async update(): Promise<LimitResult> {
-    const { positiveSemidefinite, kind, dimension } = this.operator;
-    const measureAt = (back: number) => spectralMeasure(dimension, this.jacobis, back);
-    const depth = this.jacobis[0]!.alpha.length;
-    const traces = combineTraces(this.samples);
+    const traces = this.known?.traces ?? combineTraces(this.samples);
     const limit = pruningLimit({
-      operator: kind,
-      measure: measureAt(0),
-      shallower:
-        positiveSemidefinite || this.isExact ? [] : SHALLOWER.filter((back) => depth > 4 * back).map(measureAt),
+      ...(this.known === undefined ? this.quadratures() : exactSpectrum(this.known)),
+      operator: this.operator.kind,
       magnitudes: this.magnitudes,
       epsilon: this.epsilon,
       eta: ETA,
@@ -180,6 +219,52 @@ export class LimitStudy {
     await this.listener.update({ limit, traces });
     return limit;
   }
+
+  private quadratures(): Spectra {
+    const { positiveSemidefinite, dimension } = this.operator;
+    const measureAt = (back: number) => spectralMeasure(dimension, this.jacobis, back);
+    const depth = this.jacobis[0]!.alpha.length;
+    const areBounds = positiveSemidefinite || this.isExact;
+    return {
+      measure: measureAt(0),
+      alternatives: areBounds ? [] : SHALLOWER.filter((back) => depth > 4 * back).map(measureAt),
+    };
+  }
+}
+
+interface Spectra {
+  readonly measure: SpectralMeasure;
+  readonly alternatives: readonly SpectralMeasure[];
+}
+
+interface KnownSpectrum {
+  readonly eigenvalues: Float64Array;
+  /** See `WholeMatrix`. */
+  readonly noise: number;
+  readonly traces: TraceEstimate;
+}
+
+/**
+ * By Hoffman and Wielandt (1953) the eigenvalues of A + E are off by at most
+ * ‖E‖_F/√D in the root mean square. Four times the asymmetry is taken for
+ * ‖E‖_F: against float64 it was twice (test/golden), because what the forward
+ * pass rounds is common to a_ij and a_ji, and the directions that count for δ
+ * may have more than their share.
+ */
+function exactSpectrum({ eigenvalues: values, noise }: KnownSpectrum): Spectra {
+  const shift = (4 * noise) / Math.sqrt(values.length);
+  return { measure: exactMeasure(values), alternatives: [shiftedMeasure(values, shift)] };
+}
+
+/** In milliseconds. */
+function eigenvalueTime(dimension: number): number {
+  return (4 / 3) * (dimension ** 3 / EIGENVALUE_RATE);
+}
+
+function notFinite(): AnalysisError {
+  return new AnalysisError(
+    'curvature not finite: a product with it overflows float32; check the preprocessing (--scale, --normalize) and the checkpoint',
+  );
 }
 
 /** A bracket can be narrow by accident while the spectrum is hardly known. */

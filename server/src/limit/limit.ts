@@ -99,18 +99,20 @@ export function sharpKeep(
 }
 
 /** The quantile of the normal distribution that leaves 2.5 % on either side. */
-const NORMAL_95 = 1.96;
+export const NORMAL_95 = 1.96;
 
 export interface LimitInput {
   readonly operator: CurvatureKind;
   /** Of the deepest tridiagonal matrices. */
   readonly measure: SpectralMeasure;
   /**
-   * The same, some steps shallower. Where the operator is indefinite neither
-   * rule is a bound and both jump from step to step: the bracket is then the
-   * hull over all of these. Empty for a positive semidefinite operator.
+   * Others that may as well be true: the bracket is the hull over all of these.
+   * Of an indefinite operator the same some steps shallower, because neither
+   * rule is a bound there and both jump from step to step; of a matrix known in
+   * whole the spectrum moved by what rounding left. None for Lanczos on a
+   * positive semidefinite operator.
    */
-  readonly shallower?: readonly SpectralMeasure[];
+  readonly alternatives?: readonly SpectralMeasure[];
   readonly magnitudes: Pick<Magnitudes, 'count' | 'squaredRadius'>;
   /** Loss tolerance, in nats. */
   readonly epsilon: number;
@@ -133,7 +135,7 @@ export function pruningLimit(input: LimitInput): LimitResult {
   const { measure, magnitudes, epsilon, eta, trace } = input;
   check(input);
   const squaredRadius = (s: number) => magnitudes.squaredRadius(s);
-  const measures = [measure, ...(input.shallower ?? [])];
+  const measures = [measure, ...(input.alternatives ?? [])];
   const rules: readonly RuleName[] = ['gauss', 'radau'];
 
   // 1. The crossing by every rule: their hull is the bracket.
@@ -181,6 +183,7 @@ export function pruningLimit(input: LimitInput): LimitResult {
       lambdaMin: nodes[0]!,
       steps: Math.max(...measure.probes.map((probe) => probe.gauss.nodes.length)),
       probes: measure.probes.length,
+      exact: measure.isExact ?? false,
       ritzValues: Array.from(nodes),
       weights: Array.from(weights),
     },

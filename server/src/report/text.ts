@@ -110,8 +110,10 @@ function limitTable(limits: readonly LimitResult[], width: number): string[] {
         expendable: 4,
       }),
       right('λmax', limits, ({ curvature }) => significant(curvature.lambdaMax), { expendable: 5 }),
-      right('steps', limits, ({ curvature }) => String(curvature.steps), { expendable: 1 }),
-      right('probes', limits, ({ curvature }) => String(curvature.probes), { expendable: 6 }),
+      right('steps', limits, ({ curvature }) => (curvature.exact ? 'all' : String(curvature.steps)), { expendable: 1 }),
+      right('probes', limits, ({ curvature }) => (curvature.exact ? 'none' : String(curvature.probes)), {
+        expendable: 6,
+      }),
     ],
     width,
   );

@@ -1,10 +1,12 @@
 import { gaussRule, integrate, radauRule, truncate, type JacobiMatrix, type QuadratureRule } from './quadrature';
 
-/** What Lanczos knows of a spectrum: quadratures of several random probes. */
+/** What is known of a spectrum: quadratures of several random probes, or all of it. */
 export interface SpectralMeasure {
   /** D, the order of the operator. */
   readonly dimension: number;
   readonly probes: readonly ProbeQuadrature[];
+  /** The only "probe" is the spectrum itself: there is no sampling error. */
+  readonly isExact?: boolean;
 }
 
 /** Both rules of one probe; for a positive semidefinite operator they bracket vᵀf(A)v. */
@@ -40,7 +42,14 @@ export function spectralMeasure(dimension: number, jacobis: readonly JacobiMatri
 export function exactMeasure(eigenvalues: ArrayLike<number>): SpectralMeasure {
   const nodes = Float64Array.from(eigenvalues).sort();
   const rule = { nodes, weights: new Float64Array(nodes.length).fill(1 / nodes.length) };
-  return { dimension: nodes.length, probes: [{ gauss: rule, radau: rule }] };
+  return { dimension: nodes.length, probes: [{ gauss: rule, radau: rule }], isExact: true };
+}
+
+/** The same with every modulus |λ| smaller by `shift` in one rule, down to 0, and larger in the other. */
+export function shiftedMeasure(eigenvalues: ArrayLike<number>, shift: number): SpectralMeasure {
+  const rule = (by: number) =>
+    exactMeasure(Array.from(eigenvalues, (lambda) => Math.max(0, Math.abs(lambda) + by))).probes[0]!.gauss;
+  return { dimension: eigenvalues.length, probes: [{ gauss: rule(-shift), radau: rule(shift) }], isExact: true };
 }
 
 /** (1/D) Tr f(|A|): the mean over probes of Σ w f(|θ|). */
@@ -75,6 +84,7 @@ const PROBES_FOR_SCATTER = 8;
  * the bound ignores that a diagonal B has no variance at all.
  */
 export function standardError(measure: SpectralMeasure, f: (modulus: number) => number): number {
+  if (measure.isExact) return 0;
   const n = measure.probes.length;
   const factor = 2 / (measure.dimension * n);
   const upperVariance = (rule: RuleName) => {
