@@ -28,8 +28,8 @@ export function emitConv(
 /**
  * Adjoint of a convolution in its input: g [N,K,…], w [K,C/g,…] → [N,C,…inputShape].
  *
- * With stride 1 and few channels a convolution with the flipped, transposed
- * kernel is faster than ConvTranspose (docs/engine.md has the figures).
+ * With stride 1 a convolution with the flipped, transposed kernel is faster
+ * than ConvTranspose (docs/engine.md has the figures).
  */
 export function emitConvInputGrad(
   writer: OnnxWriter,
@@ -47,7 +47,7 @@ export function emitConvInputGrad(
     ...extent.map((e, axis) => e - 1 - attributes.pads[axis + rank]!),
   ];
   const unitStride = attributes.strides.every((stride) => stride === 1);
-  if (unitStride && flippedPads.every((pad) => pad >= 0) && wShape[0]! <= 128) {
+  if (unitStride && flippedPads.every((pad) => pad >= 0)) {
     const flipped = flipKernel(writer, w, wShape, attributes.group);
     return emitConv(writer, g, flipped, kernel, { ...attributes, pads: flippedPads });
   }
