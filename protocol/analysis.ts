@@ -97,7 +97,7 @@ export interface LimitResult {
   readonly lower: number;
   /** … and every kept fraction above this does (both from the far end of `interval`). */
   readonly upper: number;
-  /** s* by Gauss quadrature and by Gauss–Radau quadrature with a node at 0. */
+  /** What s* lies between as far as the depth of the Lanczos run is concerned: by Gauss and Gauss–Radau quadrature, for the Hessian by bounds of its own. */
   readonly bracket: Interval;
   /** Standard error of s* over the random probes. */
   readonly standardError: number;

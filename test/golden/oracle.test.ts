@@ -13,8 +13,9 @@ import { pruningLimit, spectralLimit } from '../../server/src/limit/limit';
 import { Magnitudes } from '../../server/src/limit/magnitudes';
 import { Random } from '../../server/src/random';
 import { eigenvalues, exactTraces, wholeMatrix, type WholeMatrix } from '../../server/src/spectrum/dense';
-import { exactMeasure, spectralMeasure } from '../../server/src/spectrum/estimate';
+import { exactMeasure, ruleBounds, spectralMeasure } from '../../server/src/spectrum/estimate';
 import { lanczos, LanczosRun } from '../../server/src/spectrum/lanczos';
+import { modulusBounds } from '../../server/src/spectrum/modulus';
 import type { SymmetricOperator } from '../../server/src/spectrum/operator';
 import { combineTraces, traceSample, type IndexRange } from '../../server/src/spectrum/traces';
 import { oracleEigenvalues, readGolden, type OracleGolden } from './golden';
@@ -58,7 +59,7 @@ for (const name of oracleNames) {
         await operator.dispose();
         const measure = exactMeasure(oracleEigenvalues(name, kind));
         const squaredRadius = (s: number) => magnitudes.squaredRadius(s);
-        truth.set(kind, spectralLimit(measure, 'gauss', result.epsilon.value, squaredRadius));
+        truth.set(kind, spectralLimit(ruleBounds(measure).low, result.epsilon.value, squaredRadius));
       }
     });
 
@@ -165,11 +166,11 @@ async function byLanczos(
   );
   for await (const { steps } of lanczos(operator, runs)) if (steps === LANCZOS_STEPS) break;
   const jacobis = runs.map(({ jacobi }) => jacobi);
-  const measureAt = (back: number) => spectralMeasure(matrix.dimension, jacobis, back);
+  const measure = spectralMeasure(matrix.dimension, jacobis);
   return pruningLimit({
     operator: kind,
-    measure: measureAt(0),
-    alternatives: kind === 'ggn' ? [] : [2, 4, 8].map(measureAt),
+    measure,
+    bounds: kind === 'ggn' ? ruleBounds(measure) : modulusBounds(jacobis),
     magnitudes,
     epsilon,
     eta: 0.05,

@@ -5,8 +5,16 @@ import { AnalysisError } from '../errors';
 import { NORMAL_95, pruningLimit } from '../limit/limit';
 import type { Magnitudes } from '../limit/magnitudes';
 import { eigenvalues, exactTraces, wholeMatrix } from '../spectrum/dense';
-import { exactMeasure, shiftedMeasure, spectralMeasure, type SpectralMeasure } from '../spectrum/estimate';
+import {
+  exactMeasure,
+  ruleBounds,
+  shiftedMeasure,
+  spectralMeasure,
+  type SpectralBounds,
+  type SpectralMeasure,
+} from '../spectrum/estimate';
 import { lanczos, LanczosRun } from '../spectrum/lanczos';
+import { modulusBounds } from '../spectrum/modulus';
 import type { JacobiMatrix } from '../spectrum/quadrature';
 import { Random } from '../random';
 import { combineTraces, traceSample, type TraceEstimate, type TraceSample } from '../spectrum/traces';
@@ -62,8 +70,6 @@ const COLUMNS_PER_PASS = 16;
 const LARGEST_MATRIX = 3000;
 /** Operations per millisecond of the eigenvalues, at least; there are 4/3·D³. */
 const EIGENVALUE_RATE = 5e5;
-/** How far back the tridiagonal matrix is looked at, where neither quadrature rule is a bound. */
-const SHALLOWER = [2, 4, 8];
 /** Of the tolerance that the quadrature may use; the rest is left to the sampling error. */
 const QUADRATURE_SHARE = 0.6;
 
@@ -78,8 +84,6 @@ export class LimitStudy {
   private readonly samples: TraceSample[] = [];
   /** Tridiagonal matrices of the runs, the one in progress last. */
   private readonly jacobis: JacobiMatrix[] = [];
-  /** The first run has ended by itself: its quadrature is exact at this depth, and at none before. */
-  private isExact = false;
   /** Once the matrix is known, nothing else matters. */
   private known: KnownSpectrum | undefined;
 
@@ -133,7 +137,6 @@ export class LimitStudy {
     this.listener.announce('step 1');
     for await (const progress of lanczos(this.operator, [run])) {
       this.jacobis[0] = run.jacobi;
-      this.isExact = run.status === 'invariant';
       this.listener.announce(`step ${progress.steps + 1}`);
       latest = await this.update();
       if (this.isNarrow(latest) && progress.steps >= MINIMUM_STEPS) break;
@@ -222,19 +225,14 @@ export class LimitStudy {
 
   private quadratures(): Spectra {
     const { positiveSemidefinite, dimension } = this.operator;
-    const measureAt = (back: number) => spectralMeasure(dimension, this.jacobis, back);
-    const depth = this.jacobis[0]!.alpha.length;
-    const areBounds = positiveSemidefinite || this.isExact;
-    return {
-      measure: measureAt(0),
-      alternatives: areBounds ? [] : SHALLOWER.filter((back) => depth > 4 * back).map(measureAt),
-    };
+    const measure = spectralMeasure(dimension, this.jacobis);
+    return { measure, bounds: positiveSemidefinite ? ruleBounds(measure) : modulusBounds(this.jacobis) };
   }
 }
 
 interface Spectra {
   readonly measure: SpectralMeasure;
-  readonly alternatives: readonly SpectralMeasure[];
+  readonly bounds: SpectralBounds;
 }
 
 interface KnownSpectrum {
@@ -253,7 +251,7 @@ interface KnownSpectrum {
  */
 function exactSpectrum({ eigenvalues: values, noise }: KnownSpectrum): Spectra {
   const shift = (4 * noise) / Math.sqrt(values.length);
-  return { measure: exactMeasure(values), alternatives: [shiftedMeasure(values, shift)] };
+  return { measure: exactMeasure(values), bounds: ruleBounds(shiftedMeasure(values, shift)) };
 }
 
 /** In milliseconds. */

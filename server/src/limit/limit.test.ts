@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LimitResult } from '../../../protocol/analysis';
-import { exactMeasure, spectralMeasure, type SpectralMeasure } from '../spectrum/estimate';
+import { exactMeasure, ruleBounds, spectralMeasure, spectralWeight, type SpectralMeasure } from '../spectrum/estimate';
 import { Random } from '../random';
+import { modulusBounds } from '../spectrum/modulus';
 import { naiveJacobi } from '../spectrum/testing';
 import {
   curvatureScale,
   pruningLimit,
   sharpKeep,
   spectralLimit,
-  spectralWeight,
   statisticalDimension,
   traceBound,
   transitionHalfWidth,
@@ -63,7 +63,7 @@ const table = [
 
 test('the phase transition’s table: the paper’s limit and the sharp one at a fixed distance', () => {
   for (const { name, measure, epsilon, R, paper, sharp } of table) {
-    close(1 - spectralLimit(measure, 'gauss', epsilon, () => R * R), paper, 5e-4, name);
+    close(1 - spectralLimit(ruleBounds(measure).low, epsilon, () => R * R), paper, 5e-4, name);
     close(
       sharpKeep(measure, 'gauss', epsilon, () => R * R),
       sharp,
@@ -142,7 +142,7 @@ test('bisection finds the crossing that a scan over all integer k finds', () => 
     const eigenvalues = randomSpectrum(seed, D);
     const magnitudes = gaussianWeights(D, seed);
     const epsilon = 10 ** Random.stream(seed, 'epsilon').gaussian();
-    const s = spectralLimit(exactMeasure(eigenvalues), 'gauss', epsilon, (at) => magnitudes.squaredRadius(at));
+    const s = spectralLimit(ruleBounds(exactMeasure(eigenvalues)).low, epsilon, (at) => magnitudes.squaredRadius(at));
     let most = 0;
     for (let pruned = 0; pruned <= D; pruned++) {
       const dimension = naiveDimension(eigenvalues, epsilon, magnitudes.squaredRadius(pruned / D));
@@ -162,7 +162,7 @@ test('the sharp limit solves its equation, and is 0 when no weight is needed', (
     const c = (2 * epsilon) / squaredRadius(1 - alpha);
     const right = eigenvalues.reduce((sum, lambda) => sum + lambda / (lambda + c / alpha), 0) / 300;
     close(right, alpha, 1e-12);
-    assert.ok(alpha <= 1 - spectralLimit(measure, 'gauss', epsilon, squaredRadius));
+    assert.ok(alpha <= 1 - spectralLimit(ruleBounds(measure).low, epsilon, squaredRadius));
   }
   const trace = eigenvalues.reduce((sum, lambda) => sum + lambda, 0) / 300;
   const enough = (trace * squaredRadius(1)) / 2;
@@ -248,7 +248,7 @@ test('over random spectra the interval contains the dense truth', () => {
     // ε in units of the loss that pruning half of the weights costs on average.
     const epsilon = ((mean * magnitudes.squaredRadius(0.5)) / 2) * 10 ** Random.stream(seed, 'ε').gaussian();
     const result = pruningLimit(input(probed(eigenvalues, seed, 3 + (seed % 20)), magnitudes, epsilon));
-    const truth = spectralLimit(exactMeasure(eigenvalues), 'gauss', epsilon, (s) => magnitudes.squaredRadius(s));
+    const truth = spectralLimit(ruleBounds(exactMeasure(eigenvalues)).low, epsilon, (s) => magnitudes.squaredRadius(s));
     if (result.interval[0] <= truth && truth <= result.interval[1]) inside++;
     if (result.interval[1] - result.interval[0] < 0.25) informative++;
     assert.ok(result.interval[0] <= result.bracket[0] && result.bracket[1] <= result.interval[1]);
@@ -275,28 +275,32 @@ test('the standard error of the limit is what repeated probes scatter by', () =>
   assert.ok(scatter < 1.25 * claimed && claimed < 1.5 * scatter, `${scatter} against ${claimed}`);
 });
 
-test('alternative measures of an indefinite operator widen the bracket to their hull', () => {
+test('for an indefinite operator the bracket is where the given bounds cross', () => {
   const D = 250;
   const eigenvalues = randomSpectrum(2, D).map((lambda, i) => (i % 3 === 0 ? -lambda : lambda));
   const direction = Float64Array.from(Random.stream(1, 'direction').gaussianVector(D));
   const jacobi = naiveJacobi(eigenvalues, direction, 12);
-  const [now, ...before] = [0, 1, 2, 3].map((back) => spectralMeasure(D, [jacobi], back)) as [
-    SpectralMeasure,
-    ...SpectralMeasure[],
-  ];
+  const measure = spectralMeasure(D, [jacobi]);
+  const bounds = modulusBounds([jacobi]);
   const magnitudes = gaussianWeights(D, 'hull');
-  const alone = [now, ...before].map((measure) => pruningLimit(input(measure, magnitudes, 2)).bracket);
-  const together = pruningLimit({ ...input(now, magnitudes, 2), operator: 'hessian', alternatives: before });
-  assert.equal(together.bracket[0], Math.min(...alone.map(([low]) => low)));
-  assert.equal(together.bracket[1], Math.max(...alone.map(([, high]) => high)));
-  assert.ok(together.curvature.lambdaMin < 0);
-  assert.equal(together.curvature.steps, 12);
-  assert.equal(together.curvature.probes, 1);
+  const { bracket, sparsity, curvature } = pruningLimit({
+    ...input(measure, magnitudes, 2),
+    operator: 'hessian',
+    bounds,
+  });
+  const at = (s: number) => curvatureScale(2, magnitudes.squaredRadius(s));
+  // R² has a kink at every weight, and the bounds none.
+  close(bounds.low(at(bracket[0])), bracket[0], 1e-9);
+  close(bounds.high(at(bracket[1])), bracket[1], 1e-9);
+  assert.equal(sparsity, (bracket[0] + bracket[1]) / 2);
+  assert.ok(curvature.lambdaMin < 0);
+  assert.equal(curvature.steps, 12);
+  assert.equal(curvature.probes, 1);
   close(
-    together.curvature.weights.reduce((sum, weight) => sum + weight, 0),
+    curvature.weights.reduce((sum, weight) => sum + weight, 0),
     1,
     1e-12,
   );
-  assert.equal(statisticalDimension(now, 'gauss', Infinity).toFixed(12), '1.000000000000');
+  assert.equal(statisticalDimension(measure, 'gauss', Infinity).toFixed(12), '1.000000000000');
   assert.ok(traceBound(1, 1, () => 2) === 0.5);
 });

@@ -2,9 +2,12 @@ import type { CurvatureKind, Interval, LimitResult } from '../../../protocol/ana
 import {
   average,
   pooledRule,
+  ruleBounds,
+  spectralWeight,
   standardError,
   type Estimate,
   type RuleName,
+  type SpectralBounds,
   type SpectralMeasure,
 } from '../spectrum/estimate';
 import type { Magnitudes } from './magnitudes';
@@ -32,12 +35,6 @@ export function curvatureScale(epsilon: number, squaredRadius: number): number {
   return squaredRadius === 0 ? Infinity : (2 * epsilon) / squaredRadius;
 }
 
-/** f(|λ|) = c/(|λ| + c) = r²/(R² + r²) with the squared semi-axis r² = 2ε/|λ|. */
-export function spectralWeight(modulus: number, c: number): number {
-  if (c === Infinity || modulus === 0) return 1;
-  return c / (modulus + c);
-}
-
 /** δ/D: normalised statistical dimension of S(ε) from distance R, by one of the rules. */
 export function statisticalDimension(measure: SpectralMeasure, rule: RuleName, c: number): number {
   return average(measure, rule, (modulus) => spectralWeight(modulus, c));
@@ -49,20 +46,17 @@ export function transitionHalfWidth(eta: number, dimension: number): number {
 }
 
 /**
- * The sparsity at which s = δ(R(s))/D + shift. The left side rises and the
- * right falls, so it is unique; 0 or 1 where it lies outside.
+ * The sparsity at which s = δ(R(s))/D + shift, for δ/D as a function of c. The
+ * left side rises and the right falls, so it is unique; 0 or 1 where it lies
+ * outside.
  */
 export function spectralLimit(
-  measure: SpectralMeasure,
-  rule: RuleName,
+  dimension: (c: number) => number,
   epsilon: number,
   squaredRadius: SquaredRadius,
   shift = 0,
 ): number {
-  return crossing((s) => {
-    const c = curvatureScale(epsilon, squaredRadius(s));
-    return s - statisticalDimension(measure, rule, c) - shift;
-  });
+  return crossing((s) => s - dimension(curvatureScale(epsilon, squaredRadius(s))) - shift);
 }
 
 /**
@@ -105,14 +99,8 @@ export interface LimitInput {
   readonly operator: CurvatureKind;
   /** Of the deepest tridiagonal matrices. */
   readonly measure: SpectralMeasure;
-  /**
-   * Others that may as well be true: the bracket is the hull over all of these.
-   * Of an indefinite operator the same some steps shallower, because neither
-   * rule is a bound there and both jump from step to step; of a matrix known in
-   * whole the spectrum moved by what rounding left. None for Lanczos on a
-   * positive semidefinite operator.
-   */
-  readonly alternatives?: readonly SpectralMeasure[];
+  /** What δ/D lies between, sampling error apart; by default what the rules of `measure` say. */
+  readonly bounds?: SpectralBounds;
   readonly magnitudes: Pick<Magnitudes, 'count' | 'squaredRadius'>;
   /** Loss tolerance, in nats. */
   readonly epsilon: number;
@@ -135,14 +123,12 @@ export function pruningLimit(input: LimitInput): LimitResult {
   const { measure, magnitudes, epsilon, eta, trace } = input;
   check(input);
   const squaredRadius = (s: number) => magnitudes.squaredRadius(s);
-  const measures = [measure, ...(input.alternatives ?? [])];
+  const bounds = input.bounds ?? ruleBounds(measure);
   const rules: readonly RuleName[] = ['gauss', 'radau'];
 
-  // 1. The crossing by every rule: their hull is the bracket.
-  const solve = (shift: number) =>
-    measures.flatMap((each) => rules.map((rule) => spectralLimit(each, rule, epsilon, squaredRadius, shift)));
-  const limits = solve(0);
-  const bracket: Interval = [Math.min(...limits), Math.max(...limits)];
+  // 1. The crossing by both bounds is the bracket.
+  const solve = (bound: (c: number) => number, shift: number) => spectralLimit(bound, epsilon, squaredRadius, shift);
+  const bracket: Interval = [solve(bounds.low, 0), solve(bounds.high, 0)];
   const sparsity = (bracket[0] + bracket[1]) / 2;
 
   // 2. Sampling error of δ/D at the ends of the bracket, carried through the crossing.
@@ -156,8 +142,8 @@ export function pruningLimit(input: LimitInput): LimitResult {
 
   // 3. The phase transition, from the far ends.
   const shift = NORMAL_95 * errorOfDelta + transitionHalfWidth(eta, measure.dimension);
-  const sparsest = Math.max(interval[1], ...solve(shift));
-  const densest = Math.min(interval[0], ...solve(-shift));
+  const sparsest = Math.max(interval[1], solve(bounds.high, shift));
+  const densest = Math.min(interval[0], solve(bounds.low, -shift));
 
   const { nodes, weights } = pooledRule(measure, 'gauss');
   const meanModulus = Math.max(...rules.map((rule) => average(measure, rule, (modulus) => modulus)));

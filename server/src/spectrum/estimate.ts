@@ -1,4 +1,4 @@
-import { gaussRule, integrate, radauRule, truncate, type JacobiMatrix, type QuadratureRule } from './quadrature';
+import { gaussRule, integrate, radauRule, type JacobiMatrix, type QuadratureRule } from './quadrature';
 
 /** What is known of a spectrum: quadratures of several random probes, or all of it. */
 export interface SpectralMeasure {
@@ -23,19 +23,28 @@ export interface Estimate {
   readonly standardError: number;
 }
 
-/**
- * The measure from the tridiagonal matrices of several probes, each as it was
- * `back` steps ago (not below one step). Earlier depths cost no products; for
- * an indefinite operator, where neither rule is a bound, their scatter is part
- * of what is not known.
- */
-export function spectralMeasure(dimension: number, jacobis: readonly JacobiMatrix[], back = 0): SpectralMeasure {
-  const probes = jacobis.map((jacobi) => {
-    const depth = Math.max(Math.min(1, jacobi.alpha.length), jacobi.alpha.length - back);
-    const matrix = truncate(jacobi, depth);
-    return { gauss: gaussRule(matrix), radau: radauRule(matrix) };
-  });
-  return { dimension, probes };
+/** The measure from the tridiagonal matrices of several probes. */
+export function spectralMeasure(dimension: number, jacobis: readonly JacobiMatrix[]): SpectralMeasure {
+  return { dimension, probes: jacobis.map((jacobi) => ({ gauss: gaussRule(jacobi), radau: radauRule(jacobi) })) };
+}
+
+/** What (1/D) Tr f(|A|), f(x) = c/(x + c), lies between at a c > 0; c = ∞ is the limit, 1. */
+export interface SpectralBounds {
+  low(c: number): number;
+  high(c: number): number;
+}
+
+/** f(|λ|) = c/(|λ| + c). */
+export function spectralWeight(modulus: number, c: number): number {
+  if (c === Infinity || modulus === 0) return 1;
+  return c / (modulus + c);
+}
+
+/** By the two rules: bounds for a positive semidefinite operator, and for a spectrum that is known. */
+export function ruleBounds(measure: SpectralMeasure): SpectralBounds {
+  const at = (c: number) =>
+    (['gauss', 'radau'] as const).map((rule) => average(measure, rule, (modulus) => spectralWeight(modulus, c)));
+  return { low: (c) => Math.min(...at(c)), high: (c) => Math.max(...at(c)) };
 }
 
 /** The measure of a spectrum that is known: both rules are the eigenvalues, equally weighted. */

@@ -104,7 +104,7 @@ export function ritzResiduals(jacobi: JacobiMatrix): Float64Array {
 }
 
 /** Gershgorin: an upper bound of ‖T‖, with the residual counted in. */
-function rowSumNorm({ alpha, beta }: JacobiMatrix): number {
+export function rowSumNorm({ alpha, beta }: JacobiMatrix): number {
   let norm = 0;
   for (let j = 0; j < alpha.length; j++) {
     norm = Math.max(norm, Math.abs(alpha[j]!) + Math.abs(beta[j]!) + (j > 0 ? Math.abs(beta[j - 1]!) : 0));

@@ -1,0 +1,136 @@
+import type { SpectralBounds } from './estimate';
+import { rowSumNorm, type JacobiMatrix } from './quadrature';
+
+/** Scales per factor of e: the integrand is smooth, so that the sum converges geometrically but for its ends. */
+const PER_E = 10;
+/** What the ends of the sum may be wrong by, with which the bounds are widened. */
+const SUM_ERROR = 1e-7;
+/** The scales looked at, relative to the norm: smaller ones would be rounding, larger ones are flat throughout. */
+const SMALLEST = 1e-10;
+const LARGEST = 1e4;
+const SCALES = Math.ceil(PER_E * Math.log(LARGEST / SMALLEST)) + 1;
+/** Beyond, a squared polynomial would overflow, and its inverse is nothing. */
+const HUGE = 1e150;
+
+/**
+ * Bounds of vᵀf(|A|)v, f(x) = c/(x + c), for an indefinite operator A and a
+ * probe v of norm 1, from its Lanczos run. Gauss and Gauss–Radau rules bound
+ * nothing there; these hold for every symmetric A.
+ *
+ * 1. With φ(s) = vᵀ s²(A² + s²)⁻¹ v, which is 1 for the directions flat at
+ *    scale s and 0 for the curved ones, f is an average over scales:
+ *
+ *        c/(|λ| + c) = ∫₀^∞ (2/π) c/(s² + c²) · s²/(λ² + s²) ds.
+ *
+ * 2. φ(s) = s·Im G(is), with the resolvent G(z) = vᵀ(A − z)⁻¹v. After k steps
+ *    G_k(z) = e₁ᵀ(T_k − z)⁻¹e₁ approximates it, and with the orthonormal
+ *    polynomial p_k of the process
+ *
+ *        G(z) − G_k(z) = p_k(z)⁻² ∫ p_k(x)²/(x − z) dμ(x),
+ *
+ *    because p_k is orthogonal to (p_k(z) − p_k(x))/(z − x), and ∫ p_k² dμ = 1.
+ * 3. For real x the number 1/(x − is) lies on the circle of radius 1/(2s) about
+ *    i/(2s), so that an average of such numbers lies within it. Hence
+ *
+ *        φ(s) = φ_k(s) + ½ Re p_k(is)⁻² ± ½ |p_k(is)|⁻².
+ *
+ *    This holds at every depth k up to the last, and the bounds at s are the
+ *    best of all. 1/|p_k(is)| is the residual norm of (A − is)x = v by Lanczos.
+ * 4. φ rises with s and φ/s² falls, which carries a bound from one s to others.
+ *
+ * Exact arithmetic is assumed: float32 products blur what happens at scales
+ * below about 10⁻⁶ of the norm.
+ *
+ * Of several probes the mean is bounded. Throws RangeError without a run of at
+ * least one step.
+ */
+export function modulusBounds(jacobis: readonly JacobiMatrix[]): SpectralBounds {
+  if (jacobis.length === 0 || jacobis.some(({ alpha }) => alpha.length === 0)) {
+    throw new RangeError('spectrum unknown: every probe needs at least one Lanczos step');
+  }
+  const norm = Math.max(...jacobis.map(rowSumNorm));
+  // Nothing curves: everything is flat at every scale.
+  if (norm === 0) return { low: () => 1, high: () => 1 };
+  const scales = Float64Array.from({ length: SCALES }, (_, i) => SMALLEST * Math.exp(i / PER_E));
+  const low = new Float64Array(SCALES);
+  const high = new Float64Array(SCALES);
+  for (const { alpha, beta } of jacobis) {
+    const [below, above] = flatShares({ alpha: alpha.map((a) => a / norm), beta: beta.map((b) => b / norm) }, scales);
+    for (let i = 0; i < SCALES; i++) {
+      low[i]! += below[i]! / jacobis.length;
+      high[i]! += above[i]! / jacobis.length;
+    }
+  }
+  return {
+    low: (c) => Math.max(0, scaleAverage(scales, low, 0, low[SCALES - 1]!, c / norm) - SUM_ERROR),
+    high: (c) => Math.min(1, scaleAverage(scales, high, high[0]!, 1, c / norm) + SUM_ERROR),
+  };
+}
+
+/** Bounds of φ at every scale. */
+function flatShares(jacobi: JacobiMatrix, scales: Float64Array): [low: Float64Array, high: Float64Array] {
+  const low = new Float64Array(scales.length);
+  const high = new Float64Array(scales.length);
+  scales.forEach((s, i) => ([low[i], high[i]] = flatShare(jacobi, s)));
+  for (let i = 1; i < scales.length; i++) {
+    const growth = (scales[i]! / scales[i - 1]!) ** 2;
+    low[i] = Math.max(low[i]!, low[i - 1]!);
+    high[i] = Math.min(high[i]!, high[i - 1]! * growth);
+  }
+  for (let i = scales.length - 2; i >= 0; i--) {
+    const growth = (scales[i + 1]! / scales[i]!) ** 2;
+    low[i] = Math.max(low[i]!, low[i + 1]! / growth);
+    high[i] = Math.min(high[i]!, high[i + 1]!);
+  }
+  for (let i = 0; i < scales.length; i++) {
+    // Rounding may let bounds that have met cross.
+    if (low[i]! > high[i]!) low[i] = high[i] = (low[i]! + high[i]!) / 2;
+  }
+  return [low, high];
+}
+
+/** Bounds of φ(s): p and q are p_k(is) and p_{k−1}(is), G is G_k(is), of which the imaginary part is kept. */
+function flatShare({ alpha, beta }: JacobiMatrix, s: number): [low: number, high: number] {
+  let [pr, pi, qr, qi] = [1, 0, 0, 0];
+  let imaginary = 0;
+  let low = 0;
+  let high = 1;
+  for (let k = 0; k < alpha.length; k++) {
+    const a = alpha[k]!;
+    const coupling = k > 0 ? beta[k - 1]! : 0;
+    // u = β_k p_k = (is − α_k) p_{k−1} − β_{k−1} p_{k−2}
+    const ur = -a * pr - s * pi - coupling * qr;
+    const ui = s * pr - a * pi - coupling * qi;
+    // G_k = G_{k−1} − 1/(u · p_{k−1})
+    const dr = ur * pr - ui * pi;
+    const di = ur * pi + ui * pr;
+    imaginary += di / (dr * dr + di * di);
+    const square = ur * ur + ui * ui;
+    const b = beta[k]!;
+    const radius = (b * b) / (2 * square);
+    const centre = s * imaginary + (radius * (ur * ur - ui * ui)) / square;
+    low = Math.max(low, centre - radius);
+    high = Math.min(high, centre + radius);
+    if (b === 0 || !(square / (b * b) < HUGE)) break;
+    [qr, qi, pr, pi] = [pr, pi, ur / b, ui / b];
+  }
+  return low <= high ? [low, high] : [(low + high) / 2, (low + high) / 2];
+}
+
+/**
+ * ∫ (2/π) c/(s² + c²) φ(s) ds by the trapezoidal rule in log s, with φ constant
+ * before the first and after the last scale. What is summed is 1 − φ, because
+ * it vanishes where the kernel is cut off at large scales.
+ */
+function scaleAverage(scales: Float64Array, phi: Float64Array, before: number, after: number, c: number): number {
+  if (c === Infinity) return 1;
+  const last = scales.length - 1;
+  let sum = 0;
+  for (let i = 0; i <= last; i++) {
+    const s = scales[i]!;
+    const weight = i === 0 || i === last ? 0.5 : 1;
+    sum += (weight * (1 - phi[i]!) * s * c) / (s * s + c * c);
+  }
+  const tails = (1 - before) * Math.atan2(scales[0]!, c) + (1 - after) * Math.atan2(c, scales[last]!);
+  return 1 - (2 / Math.PI) * (sum / PER_E + tails);
+}
