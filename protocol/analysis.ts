@@ -208,7 +208,17 @@ export interface AnalysisResult {
 }
 
 export type Phase =
-  'reading' | 'loading-data' | 'compiling' | 'evaluating' | 'trace' | 'hessian' | 'ggn' | 'path' | 'reporting';
+  | 'reading'
+  | 'loading-data'
+  | 'compiling'
+  | 'evaluating'
+  | 'trace'
+  | 'hessian'
+  | 'ggn'
+  | 'path'
+  | 'measuring'
+  | 'reporting'
+  | 'pruning';
 
 /** What is known so far; the answer sharpens while the user watches. */
 export type PartialResult = Omit<AnalysisResult, 'time' | 'options'>;

@@ -16,6 +16,7 @@ import type {
   PartialResult,
   Phase,
 } from './analysis';
+import type { PruneEvent, PruneRequest } from './prune';
 
 export type JobId = string;
 
@@ -33,6 +34,8 @@ export const Method = {
   cancel: 'pruningLimit/cancel',
   /** `InspectParams` → `LayersAnswer`: text of the layer summary document, with the latest result folded in. */
   layers: 'pruningLimit/layers',
+  /** `PruneParams` → `PruneAnswer`; returns before the work begins. */
+  prune: 'pruningLimit/prune',
   /** server → client, `JobEvent` */
   event: 'pruningLimit/event',
 } as const;
@@ -71,15 +74,25 @@ export interface CancelAnswer {
   readonly cancelled: boolean;
 }
 
+export interface PruneParams {
+  /** `file:` URIs of the checkpoint and of what is to be written. A file that is there is replaced. */
+  readonly uri: string;
+  readonly output: string;
+  /** Null for the limit of the latest result. */
+  readonly sparsity: number | null;
+}
+export type PruneAnswer = StartAnswer | { readonly error: FailureMessage };
+
 export interface LayersAnswer {
   readonly text: string;
 }
 
-/** An event of a job; `cancelled` ends it like `done` and `failed` do. */
+/** An event of a job; `cancelled` ends it like `done`, `pruned` and `failed` do. */
 export interface JobEvent {
   readonly job: JobId;
+  readonly task: ToCompute['kind'];
   readonly checkpoint: string;
-  readonly event: AnalysisEvent | { readonly kind: 'cancelled' };
+  readonly event: FromCompute | { readonly kind: 'cancelled' };
 }
 
 /** `initializationOptions` of the language server. */
@@ -89,8 +102,10 @@ export interface ServerOptions {
 }
 
 /** Server and compute process. Sent with the structured clone algorithm, so arrays travel as raw bytes. */
-export type ToCompute = { readonly kind: 'analyze'; readonly request: AnalysisRequest };
-export type FromCompute = AnalysisEvent;
+export type ToCompute =
+  | { readonly kind: 'analyze'; readonly request: AnalysisRequest }
+  | { readonly kind: 'prune'; readonly request: PruneRequest };
+export type FromCompute = AnalysisEvent | PruneEvent;
 
 /** Extension host → limit panel. */
 export type ToPanel =

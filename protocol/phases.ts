@@ -1,6 +1,6 @@
 import type { AnalysisEvent, Phase } from './analysis';
 
-/** What an analysis is doing, in front of the message that says more. */
+/** What a job is doing, in front of the message that says more. */
 export const PHASES: Readonly<Record<Phase, string>> = {
   reading: 'reading',
   'loading-data': 'loading data',
@@ -10,7 +10,9 @@ export const PHASES: Readonly<Record<Phase, string>> = {
   hessian: 'Hessian',
   ggn: 'Gauss–Newton',
   path: 'path',
+  measuring: 'measured curve',
   reporting: 'reporting',
+  pruning: 'pruning',
 };
 
 /** `Hessian: step 12`. */

@@ -107,6 +107,7 @@ export class Jobs implements vscode.Disposable {
   }
 
   private receive(event: JobEvent): void {
+    if (event.task !== 'analyze') return;
     const job = [...this.jobs.values()].find(({ id }) => id === event.job);
     if (!job) {
       // Bounded: a job that is never claimed must not fill the memory.
@@ -123,6 +124,7 @@ export class Jobs implements vscode.Disposable {
         this.change(job, content);
         break;
       case 'warning':
+      case 'pruned':
         break;
       default:
         this.finish(job, content);

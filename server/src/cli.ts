@@ -9,6 +9,7 @@ import { analyzeCommand } from './cli/analyze';
 import { parseCommand, type Command } from './cli/arguments';
 import { fail, surviveClosedPipes, write } from './cli/output';
 import { asTyped } from './cli/paths';
+import { pruneCommand } from './cli/prune';
 import { outputWidth } from './cli/terminal';
 import { toFailure } from './errors';
 import { summaryJson } from './report/json';
@@ -25,6 +26,8 @@ async function main(): Promise<void> {
       return inspectCommand(command);
     case 'analyze':
       return analyzeCommand(command);
+    case 'prune':
+      return pruneCommand(command);
   }
 }
 

@@ -1,10 +1,11 @@
 /**
- * The compute process: one analysis, then it ends. It may block, use all the
+ * The compute process: one job, then it ends. It may block, use all the
  * memory it was granted, and crash; whoever started it kills it to cancel.
  */
 import type { FromCompute, ToCompute } from '../../protocol/messages';
 import { analyze } from './analysis/analyze';
 import { toFailure } from './errors';
+import { prune } from './prune/prune';
 
 process.once('message', (message: ToCompute) => {
   void run(message);
@@ -16,9 +17,10 @@ process.once('disconnect', () => process.exit(0));
 // Ctrl-C in a terminal goes to every process there; whoever started this one decides.
 process.on('SIGINT', () => undefined);
 
-async function run({ request }: ToCompute): Promise<void> {
+async function run(task: ToCompute): Promise<void> {
   try {
-    await analyze(request, send);
+    if (task.kind === 'analyze') await analyze(task.request, send);
+    else await send({ kind: 'pruned', result: await prune(task.request, send) });
   } catch (error) {
     await send({ kind: 'failed', error: toFailure(error) });
   }

@@ -93,7 +93,7 @@ function relay(event: JobEvent, stamp: string): void {
     void announce(ready, event.checkpoint);
   }
   void connection.sendNotification(Method.event, event);
-  if (kind === 'done' || kind === 'failed' || kind === 'cancelled') refresh();
+  if (event.task === 'analyze' && (kind === 'done' || kind === 'failed' || kind === 'cancelled')) refresh();
 }
 
 async function announce(context: ServerContext, checkpoint: string): Promise<void> {

@@ -26,11 +26,15 @@ function analysed(
   };
   return new Promise((resolve) => {
     const events: AnalysisEvent[] = [];
-    const compute = new ComputeProcess(COMPUTE, request, {
-      event: (event) => events.push(event),
-      log: () => undefined,
-      gone: (failure) => resolve({ events, failure }),
-    });
+    const compute = new ComputeProcess(
+      COMPUTE,
+      { kind: 'analyze', request },
+      {
+        event: (event) => event.kind !== 'pruned' && events.push(event),
+        log: () => undefined,
+        gone: (failure) => resolve({ events, failure }),
+      },
+    );
     t.after(() => compute.kill());
   });
 }

@@ -12,6 +12,7 @@ import type {
   LimitResult,
   PathPoint,
 } from '../../protocol/analysis';
+import type { PrunedLayer, PruneResult } from '../../protocol/prune';
 import { run } from './command';
 import { schema, schemaErrors, type SchemaName, type SchemaNode } from './schema';
 import { tinySubject } from './subject';
@@ -143,6 +144,23 @@ const summaryDefinitions = {
   declared: { name: r, shape: r } satisfies Properties<CheckpointSummary['inputs'][number]>,
 };
 
+const pruned: Properties<PruneResult> = {
+  checkpoint: r,
+  output: r,
+  companions: r,
+  mask: r,
+  method: r,
+  asked: r,
+  atLimit: r,
+  sparsity: r,
+  weights: r,
+  kept: r,
+  layers: r,
+  disconnected: r,
+  measured: r,
+};
+const prunedLayer: Properties<PrunedLayer> = { name: r, op: r, shape: r, weights: r, kept: r, sparsity: r };
+
 function assertProperties(node: SchemaNode | undefined, expected: Readonly<Record<string, string>>): void {
   assert.ok(node !== undefined);
   const names = Object.keys(expected);
@@ -158,6 +176,9 @@ test('the schemas have the properties of the types', () => {
   const ofSummary = schema('summary');
   assertProperties(ofSummary, summary);
   for (const [name, expected] of Object.entries(summaryDefinitions)) assertProperties(ofSummary.$defs![name], expected);
+  const ofPruned = schema('pruned');
+  assertProperties(ofPruned, pruned);
+  assertProperties(ofPruned.$defs!['layer'], prunedLayer);
 });
 
 test('every property is described, every object is closed', () => {
@@ -172,7 +193,7 @@ test('every property is described, every object is closed', () => {
     if (node.items) visit(node.items, `${place}[]`);
     for (const [name, definition] of Object.entries(node.$defs ?? {})) visit(definition, `${place}#${name}`);
   };
-  for (const name of ['result', 'summary'] as const) visit(schema(name), name);
+  for (const name of ['result', 'summary', 'pruned'] as const) visit(schema(name), name);
 });
 
 /** Keys of every object within `value`, as the path to it. */
@@ -193,6 +214,8 @@ function changed(value: unknown, path: readonly string[], change: (object: Json)
 
 /** Properties that may be absent, and objects whose names are data. */
 const FREE = /\.(layer|normalize|layout)$/;
+/** Properties that may be null. */
+const NULLABLE = /^\.(opset|mask|measured)$/;
 
 function assertStrict(name: SchemaName, value: unknown): void {
   assert.deepEqual(schemaErrors(name, value), []);
@@ -212,7 +235,7 @@ function assertStrict(name: SchemaName, value: unknown): void {
       if (!FREE.test(`${place}.${key}`)) assert.ok(schemaErrors(name, without).length > 0, `${place}.${key} removed`);
       // What JSON makes of NaN.
       const hollow = changed(value, path, (copy) => (copy[key] = null));
-      if (object[key] !== null && !(place === '.validity' || key === 'opset')) {
+      if (object[key] !== null && !(place === '.validity' || NULLABLE.test(`${place}.${key}`))) {
         assert.ok(schemaErrors(name, hollow).length > 0, `${place}.${key} null`);
       }
     }
@@ -237,6 +260,13 @@ test('a real summary is as described, and none with a property more or less', as
   const cwd = tinySubject(t);
   const { stdout } = await run(['inspect', 'net.onnx', '--json'], { cwd });
   assertStrict('summary', JSON.parse(stdout));
+});
+
+test('a real pruning is as described, and nothing with a property more or less', async (t) => {
+  const cwd = tinySubject(t);
+  const args = ['prune', 'net.onnx', '--sparsity', '0.5', '-o', 'out.onnx', '--mask', 'mask.npz', '--data', 'data'];
+  const { stdout, stderr } = await run([...args, '--threads', '1', '--json'], { cwd });
+  assertStrict('pruned', JSON.parse(stdout || stderr));
 });
 
 test('numbers out of their range are refused', async (t) => {

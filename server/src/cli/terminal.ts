@@ -1,4 +1,5 @@
-import type { AnalysisEvent, Phase } from '../../../protocol/analysis';
+import type { Phase } from '../../../protocol/analysis';
+import type { FromCompute } from '../../../protocol/messages';
 import { duration, limitText } from '../../../protocol/numbers';
 import { PHASES } from '../../../protocol/phases';
 
@@ -36,7 +37,7 @@ export class ProgressDisplay {
     this.interactive = stream.isTTY;
   }
 
-  show(event: AnalysisEvent): void {
+  show(event: FromCompute): void {
     if (event.kind === 'partial') {
       const latest = event.result.limits.find(({ operator }) => operator === this.phase) ?? event.result.limits[0];
       if (latest !== undefined) this.limit = limitText(latest);

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import type { AnalysisEvent, AnalysisRequest } from '../../../protocol/analysis';
+import type { AnalysisRequest } from '../../../protocol/analysis';
+import type { FromCompute } from '../../../protocol/messages';
 import { temporaryFolder } from '../../../test/files';
 import { ComputeProcess, computeEnvironment, exitMessage } from './compute-process';
 
 interface Told {
-  readonly events: AnalysisEvent[];
+  readonly events: FromCompute[];
   readonly log: string[];
   readonly failure: string | null;
 }
@@ -15,20 +16,24 @@ interface Told {
 function told(
   t: TestContext,
   script: string,
-  onEvent: (compute: ComputeProcess, event: AnalysisEvent) => void = () => undefined,
+  onEvent: (compute: ComputeProcess, event: FromCompute) => void = () => undefined,
 ): Promise<Told> {
   const entry = join(temporaryFolder(t, { 'compute.cjs': script }), 'compute.cjs');
   return new Promise((resolve) => {
-    const events: AnalysisEvent[] = [];
+    const events: FromCompute[] = [];
     const log: string[] = [];
-    const compute = new ComputeProcess(entry, { checkpoint: 'x' } as AnalysisRequest, {
-      event: (event) => {
-        events.push(event);
-        onEvent(compute, event);
+    const compute = new ComputeProcess(
+      entry,
+      { kind: 'analyze', request: { checkpoint: 'x' } as AnalysisRequest },
+      {
+        event: (event) => {
+          events.push(event);
+          onEvent(compute, event);
+        },
+        log: (line) => log.push(line),
+        gone: (failure) => resolve({ events, log, failure }),
       },
-      log: (line) => log.push(line),
-      gone: (failure) => resolve({ events, log, failure }),
-    });
+    );
   });
 }
 

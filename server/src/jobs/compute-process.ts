@@ -1,10 +1,9 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import type { AnalysisEvent, AnalysisRequest } from '../../../protocol/analysis';
 import type { FromCompute, ToCompute } from '../../../protocol/messages';
 
 /** What happens to a compute process. */
 export interface ComputeListener {
-  event(event: AnalysisEvent): void;
+  event(event: FromCompute): void;
   /** What the process writes to its standard error. */
   log(line: string): void;
   /** The process is gone; `failure` says why when it had not told its end itself. */
@@ -15,8 +14,8 @@ export interface ComputeListener {
 const PATIENCE = 5000;
 
 /**
- * One analysis in a process of its own. It may block, run out of memory or
- * crash; its starter hears of it and lives on. Killing it is how an analysis
+ * One job in a process of its own. It may block, run out of memory or
+ * crash; its starter hears of it and lives on. Killing it is how a job
  * is cancelled, so that cancelling never depends on what it is busy with.
  */
 export class ComputeProcess {
@@ -25,7 +24,7 @@ export class ComputeProcess {
   private told = false;
 
   /** @param entry script of the compute process */
-  constructor(entry: string, request: AnalysisRequest, listener: ComputeListener) {
+  constructor(entry: string, task: ToCompute, listener: ComputeListener) {
     this.child = fork(entry, [], {
       serialization: 'advanced',
       execArgv: [],
@@ -38,7 +37,7 @@ export class ComputeProcess {
     });
     this.child.on('message', (message) => {
       const event = message as FromCompute;
-      if (event.kind === 'done' || event.kind === 'failed') {
+      if (event.kind === 'done' || event.kind === 'pruned' || event.kind === 'failed') {
         this.told = true;
         setTimeout(() => this.kill(), PATIENCE).unref();
       }
@@ -51,7 +50,7 @@ export class ComputeProcess {
       // No process could be started: there will be no exit.
       if (this.child.pid === undefined) listener.gone(`compute process could not be started: ${error.message}`);
     });
-    this.child.send({ kind: 'analyze', request } satisfies ToCompute, () => {
+    this.child.send(task, () => {
       // A process that is gone already is dealt with at its exit.
     });
   }

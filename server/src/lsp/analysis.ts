@@ -47,7 +47,9 @@ export function registerAnalysis(context: ServerContext): void {
 
   connection.onRequest(Method.options, ({ uri }: InspectParams): Promise<OptionsAnswer> => findOptions(context, uri));
 
-  connection.onRequest(Method.start, (request: StartParams): StartAnswer => ({ job: jobs.start(request) }));
+  connection.onRequest(Method.start, (request: StartParams): StartAnswer => ({
+    job: jobs.start({ kind: 'analyze', request }),
+  }));
 
   connection.onRequest(Method.cancel, async ({ job }: JobParams): Promise<CancelAnswer> => ({
     cancelled: await jobs.cancel(job),

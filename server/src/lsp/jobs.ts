@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import type { AnalysisEvent, AnalysisRequest } from '../../../protocol/analysis';
-import type { JobEvent, JobId } from '../../../protocol/messages';
+import type { FromCompute, JobEvent, JobId, ToCompute } from '../../../protocol/messages';
 import { ComputeProcess } from '../jobs/compute-process';
 import { fileStamp } from './results';
 import { EventThrottle } from './throttle';
 
 /**
- * The running analyses, one compute process each.
+ * The running jobs, one compute process each.
  *
  * Architecture invariant: nothing here waits for a compute process except to
  * see it go. It may block, run out of memory or crash; that ends its job and
@@ -24,14 +23,15 @@ export class JobRegistry {
     private readonly log: (line: string) => void,
   ) {}
 
-  /** Starts an analysis. A checkpoint that has one running keeps it, and its id is returned. */
-  start(request: AnalysisRequest): JobId {
-    const running = this.running(request.checkpoint);
+  /** Starts a job. A checkpoint that is being analysed is not analysed again: the id of that job is returned. */
+  start(task: ToCompute): JobId {
+    const { checkpoint } = task.request;
+    const running = task.kind === 'analyze' ? this.running(checkpoint) : undefined;
     if (running !== undefined) return running;
     const id = randomUUID();
-    const stamp = fileStamp(request.checkpoint);
-    const job = new Job(this.entry, request, {
-      event: (event) => this.emit({ job: id, checkpoint: request.checkpoint, event }, stamp),
+    const stamp = fileStamp(checkpoint);
+    const job = new Job(this.entry, task, {
+      event: (event) => this.emit({ job: id, task: task.kind, checkpoint, event }, stamp),
       // The job is forgotten before its end is told, so that a listener may start the next one.
       ended: () => this.jobs.delete(id),
       log: this.log,
@@ -45,9 +45,9 @@ export class JobRegistry {
     return (await this.jobs.get(id)?.cancel()) ?? false;
   }
 
-  /** The job of a checkpoint. */
+  /** The analysis of a checkpoint. */
   running(checkpoint: string): JobId | undefined {
-    for (const [id, job] of this.jobs) if (job.checkpoint === checkpoint) return id;
+    for (const [id, job] of this.jobs) if (job.analyses === checkpoint) return id;
     return undefined;
   }
 
@@ -63,23 +63,24 @@ interface JobHooks {
 }
 
 class Job {
-  readonly checkpoint: string;
+  /** The checkpoint that it analyses; undefined for other jobs. */
+  readonly analyses: string | undefined;
   private readonly compute: ComputeProcess;
-  private readonly throttle: EventThrottle;
+  private readonly throttle: EventThrottle<FromCompute>;
   private readonly gone: Promise<void>;
   private cancelled = false;
   private finished = false;
 
   constructor(
     entry: string,
-    request: AnalysisRequest,
+    task: ToCompute,
     private readonly hooks: JobHooks,
   ) {
-    this.checkpoint = request.checkpoint;
-    this.throttle = new EventThrottle((event) => hooks.event(event));
+    this.analyses = task.kind === 'analyze' ? task.request.checkpoint : undefined;
+    this.throttle = new EventThrottle<FromCompute>((event) => hooks.event(event));
     const { promise, resolve } = deferred();
     this.gone = promise;
-    this.compute = new ComputeProcess(entry, request, {
+    this.compute = new ComputeProcess(entry, task, {
       event: (event) => this.receive(event),
       log: (line) => hooks.log(`compute ${this.compute.pid}: ${line}`),
       gone: (failure) => {
@@ -101,9 +102,9 @@ class Job {
     this.compute.kill();
   }
 
-  private receive(event: AnalysisEvent): void {
+  private receive(event: FromCompute): void {
     if (this.finished || this.cancelled) return;
-    if (event.kind === 'done' || event.kind === 'failed') this.finish(event);
+    if (event.kind === 'done' || event.kind === 'pruned' || event.kind === 'failed') this.finish(event);
     else this.throttle.push(event);
   }
 

@@ -1,4 +1,5 @@
 import type { AnalysisResult, CheckpointSummary } from '../../../protocol/analysis';
+import type { PruneResult } from '../../../protocol/prune';
 import { AnalysisError } from '../errors';
 
 /** The result as one line of JSON; `result.schema.json` describes it. */
@@ -9,6 +10,11 @@ export function resultJson(result: AnalysisResult): string {
 /** What `inspect` found as one line of JSON; `summary.schema.json` describes it. */
 export function summaryJson(summary: CheckpointSummary): string {
   return toLine(summary);
+}
+
+/** What `prune` did as one line of JSON; `pruned.schema.json` describes it. */
+export function pruneJson(result: PruneResult): string {
+  return toLine(result);
 }
 
 /**

@@ -123,3 +123,30 @@ export function bfloat16ToNumber(bits: number): number {
 export function toFloat32(tensor: KnownTensor): Float32Array {
   return tensor.values instanceof Float32Array ? tensor.values : Float32Array.from(tensor.values);
 }
+
+/** The nearest IEEE 754 binary16, ties to even. */
+export function numberToFloat16(value: number): number {
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const size = Math.abs(value);
+  if (Number.isNaN(value)) return 0x7e00;
+  if (size >= 65_520) return sign | 0x7c00;
+  // Below the smallest normal number the spacing stays that of subnormals.
+  const exponent = Math.max(-14, Math.floor(Math.log2(size)));
+  const fraction = roundToEven(size / 2 ** (exponent - 10));
+  // A fraction that rounds up to the next power of two carries into the exponent by itself.
+  return sign | (fraction + (exponent + 14) * 1024);
+}
+
+/** The nearest bfloat16, ties to even, of a number that float32 holds. */
+export function numberToBfloat16(value: number): number {
+  value32[0] = value;
+  const bits = bits32[0]!;
+  if (Number.isNaN(value)) return 0x7fc0;
+  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
+}
+
+function roundToEven(x: number): number {
+  const low = Math.floor(x);
+  const rest = x - low;
+  return rest > 0.5 || (rest === 0.5 && low % 2 === 1) ? low + 1 : low;
+}

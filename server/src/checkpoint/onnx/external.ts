@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
-import { dirname, isAbsolute, relative, resolve, sep } from 'node:path';
+import { basename, dirname, isAbsolute, relative, resolve, sep } from 'node:path';
 import { InputError } from '../../errors';
 import type { onnx } from './generated/onnx';
 
@@ -46,6 +46,14 @@ export function readExternalData(
   } finally {
     closeSync(descriptor);
   }
+}
+
+/**
+ * Path of a file with external data of a model.
+ * @throws InputError when it is not in the model's folder or below, or not there
+ */
+export function locateExternal(location: string, model: string): string {
+  return locate(location, basename(model), model);
 }
 
 const COPY = 'copy the data file that was exported with the model into its folder';

@@ -1,0 +1,109 @@
+import type { AnalysisOptions, DataOptions } from '../../../protocol/analysis';
+import { InputError } from '../errors';
+import { DEFAULT_OPTIONS, parseEpsilon } from '../options';
+import type { Values } from './option-values';
+import { choice, pathOption } from './option-values';
+import type { TypedPath } from './paths';
+
+/** The options that say how a checkpoint is analysed, for every command that does. */
+export const ANALYSIS_OPTIONS = {
+  data: { type: 'string' },
+  split: { type: 'string' },
+  scale: { type: 'string' },
+  normalize: { type: 'string' },
+  layout: { type: 'string' },
+  samples: { type: 'string' },
+  batch: { type: 'string' },
+  steps: { type: 'string' },
+  tolerance: { type: 'string' },
+  minutes: { type: 'string' },
+  epsilon: { type: 'string' },
+  curvature: { type: 'string' },
+  l1: { type: 'string' },
+  threads: { type: 'string' },
+  memory: { type: 'string' },
+  seed: { type: 'string' },
+} as const;
+
+export const DATA_USAGE = `Data
+  --data PATH            a file or a folder: idx, CIFAR binary, .npy, .npz, CSV
+  --split test|train     which part of it (default test)
+  --scale 1|255          divide raw values by this (default 255)
+  --normalize "M;S"      then subtract means and divide by deviations, one each
+                         or one per channel: ".49,.48,.45;.25,.24,.26"
+  --layout nchw|nhwc     of the network's input (default: as the network says)
+  --samples N|all        how many, stratified by class (default 2000)
+`;
+
+export const PRECISION_USAGE = `Precision
+  --tolerance X          wished width of the limit's bracket (default 0.01,
+                         which is one point)
+  --steps N              most Lanczos steps per operator (default 256); 0 only
+                         evaluates loss and accuracy
+  --minutes N            time budget (default 10)
+  --curvature KIND       both, hessian or ggn (default both)
+  --epsilon RULE         loss tolerance: batch-std, the deviation of the loss
+                         over mini-batches (default), abs:X in nats, or rel:X,
+                         a multiple of the loss
+  --l1 MU                coefficient of an L1 penalty it was trained with
+`;
+
+export const RUNNING_USAGE = `Running
+  --batch N              samples per run of the engine (default 128)
+  --threads N            default: as many as the engine likes
+  --memory N             most MiB of memory (default: 70 % of the machine's)
+  --seed N               of samples and probes (default 1)
+`;
+
+/**
+ * What the options say; undefined when no data are given.
+ *
+ * @throws InputError for a bad value
+ */
+export function readAnalysisOptions(
+  values: Values<keyof typeof ANALYSIS_OPTIONS>,
+): { readonly options: AnalysisOptions; readonly data: TypedPath } | undefined {
+  const data = pathOption(values.text('data'), '--data');
+  if (data === undefined) return undefined;
+  const normalize = values.text('normalize');
+  const layout = choice(values.text('layout'), '--layout', ['nchw', 'nhwc'], undefined);
+  const dataOptions: DataOptions = {
+    path: data.absolute,
+    split: choice(values.text('split'), '--split', ['test', 'train'], DEFAULT_OPTIONS.data.split),
+    scale: values.number('scale', DEFAULT_OPTIONS.data.scale, Number.MIN_VALUE),
+    samples: values.text('samples') === 'all' ? 'all' : values.integer('samples', DEFAULT_OPTIONS.data.samples, 1),
+    ...(normalize !== undefined && { normalize: parseNormalize(normalize) }),
+    ...(layout !== undefined && { layout }),
+  };
+  const options: AnalysisOptions = {
+    data: dataOptions,
+    batch: values.integer('batch', DEFAULT_OPTIONS.batch, 1, 65_536),
+    steps: values.integer('steps', DEFAULT_OPTIONS.steps, 0, 100_000),
+    tolerance: values.number('tolerance', DEFAULT_OPTIONS.tolerance, 1e-6, 1),
+    minutes: values.number('minutes', DEFAULT_OPTIONS.minutes, 0.001),
+    epsilon: parseEpsilon(values.text('epsilon') ?? 'batch-std', '--epsilon'),
+    curvature: choice(values.text('curvature'), '--curvature', ['both', 'hessian', 'ggn'], DEFAULT_OPTIONS.curvature),
+    l1: values.number('l1', DEFAULT_OPTIONS.l1, 0),
+    threads: values.integer('threads', DEFAULT_OPTIONS.threads, 0, 1024),
+    memory: values.integer('memory', DEFAULT_OPTIONS.memory, 0),
+    seed: values.integer('seed', DEFAULT_OPTIONS.seed, 0, 2 ** 32 - 1),
+  };
+  return { options, data };
+}
+
+/** "m,m,m;s,s,s" */
+function parseNormalize(text: string): NonNullable<DataOptions['normalize']> {
+  const parts = text.split(';').map((part) => part.split(',').map((item) => (item.trim() === '' ? NaN : Number(item))));
+  const [mean, deviation] = parts;
+  const valid =
+    parts.length === 2 &&
+    mean!.length === deviation!.length &&
+    [...mean!, ...deviation!].every(Number.isFinite) &&
+    deviation!.every((s) => s > 0);
+  if (!valid) {
+    throw new InputError(
+      `--normalize takes as many means as positive deviations, such as "0.5,0.5,0.5;0.2,0.2,0.2", not ${JSON.stringify(text)}`,
+    );
+  }
+  return { mean: mean!, deviation: deviation! };
+}

@@ -1,0 +1,68 @@
+import { mkdtemp, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { InputError } from '../errors';
+
+/**
+ * Files that belong together and appear whole or not at all: they are written
+ * into a temporary folder beside their places, looked at there under their
+ * final names, and moved only when all of them are there. What was in their
+ * places before stays until then.
+ */
+export class Staging {
+  /** By folder of the targets: a file can be moved inside its file system only. */
+  private readonly folders = new Map<string, string>();
+  private readonly targets: { readonly staged: string; readonly target: string }[] = [];
+
+  /**
+   * Writes files by `write`, which places them, and moves them. When it fails,
+   * or a file cannot be moved, nothing is left behind.
+   *
+   * @throws InputError when a folder is missing or not writable, or the disk is full
+   */
+  static async run<T>(write: (staging: Staging) => Promise<T>): Promise<T> {
+    const staging = new Staging();
+    try {
+      const result = await write(staging);
+      await staging.commit();
+      return result;
+    } catch (error) {
+      const { code, path } = error as NodeJS.ErrnoException;
+      if (error instanceof InputError || code === undefined || !/^E[A-Z]+$/.test(code)) throw error;
+      const target =
+        staging.targets.find(({ staged }) => staged === path)?.target ?? staging.targets[0]?.target ?? path;
+      throw new InputError(`file not written: ${target} (${code}); choose another place`);
+    } finally {
+      for (const folder of staging.folders.values())
+        await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+    }
+  }
+
+  /** Where to write what is to go to `target`. Targets are moved in the order in which they were placed. */
+  async place(target: string): Promise<string> {
+    const parent = dirname(target);
+    let folder = this.folders.get(parent);
+    if (folder === undefined) {
+      try {
+        folder = await mkdtemp(join(parent, `.${basename(target)}.`));
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException;
+        throw new InputError(`file not written: ${target} (${code ?? String(error)}); choose another place`);
+      }
+      this.folders.set(parent, folder);
+    }
+    const staged = join(folder, basename(target));
+    this.targets.push({ staged, target });
+    return staged;
+  }
+
+  private async commit(): Promise<void> {
+    for (const { staged, target } of this.targets) await rename(staged, target);
+    for (const folder of this.folders.values()) await rmdir(folder);
+  }
+}
+
+/** @throws InputError when something is at `path` already */
+export async function expectFree(path: string, how: string): Promise<void> {
+  const status = await stat(path).catch(() => undefined);
+  if (status !== undefined) throw new InputError(`file exists: ${path}; choose another name, or ${how}`);
+}
