@@ -39,8 +39,19 @@ export interface DataOptions {
   readonly samples: number | 'all';
 }
 
+/** What the measured curve is measured on. */
+export interface MeasureOptions {
+  readonly on: 'both' | Split;
+  /** A file or a folder with the test samples; `DataOptions.path` has them when absent. */
+  readonly testData?: string;
+  /** How many samples of each split, chosen by seed and stratified by class. */
+  readonly samples: number | 'all';
+}
+
 export interface AnalysisOptions {
   readonly data: DataOptions;
+  /** Measures the pruned network at many sparsities, after the limits; absent when it is not asked. */
+  readonly measure?: MeasureOptions;
   /** Samples per engine run. */
   readonly batch: number;
   /** Most Lanczos steps per operator; 0 evaluates loss and accuracy only. */
@@ -129,6 +140,44 @@ export interface PathPoint {
   readonly quadratic: number;
 }
 
+/** The pruned network at one sparsity, on the samples of a split. */
+export interface MeasuredPoint {
+  readonly sparsity: number;
+  /** Mean cross entropy, in nats. */
+  readonly loss: number;
+  /** Standard error of the rise of the loss over the dense network's, sample by sample. */
+  readonly riseStandardError: number;
+  readonly correct: number;
+  /** Wilson's 95 % interval of the accuracy. */
+  readonly accuracyInterval: Interval;
+}
+
+/** The largest sparsity at which the network, pruned at once, is still as good as asked. */
+export interface OneShotLimit {
+  /** What may fall or rise, … */
+  readonly criterion: 'accuracy' | 'loss';
+  /** … and by how much: a fraction of the samples, or nats. Accuracy with 0 is the paper's criterion. */
+  readonly tolerance: number;
+  /** Largest measured sparsity that meets it. */
+  readonly sparsity: number;
+  /** 95 %: what another set of samples of this size, and a finer grid, could still move. */
+  readonly interval: Interval;
+  /** How far the next measured sparsity is, at which it is not met; 0 when it is met at the last. */
+  readonly resolution: number;
+}
+
+/** The measured curve on one split. */
+export interface MeasuredSplit {
+  readonly split: Split;
+  readonly path: string;
+  readonly samples: number;
+  readonly available: number;
+  /** Ascending in sparsity, the dense network first. */
+  readonly points: readonly MeasuredPoint[];
+  /** Empty until all points are measured. */
+  readonly oneShot: readonly OneShotLimit[];
+}
+
 export interface LayerResult {
   /** Name of the weight tensor in the checkpoint. */
   readonly name: string;
@@ -189,6 +238,8 @@ export interface AnalysisResult {
   /** The headline first: the Hessian with |λ| unless only Gauss–Newton was asked. */
   readonly limits: readonly LimitResult[];
   readonly path: readonly PathPoint[];
+  /** The test split first; empty when it was not asked for. */
+  readonly measured: readonly MeasuredSplit[];
   readonly validity: {
     /** Largest sparsity up to which measured and predicted ΔL agree within a factor 2; null when the path was not measured. */
     readonly edge: number | null;

@@ -1,4 +1,4 @@
-import type { Interval, LimitResult } from './analysis';
+import type { Interval, LimitResult, OneShotLimit } from './analysis';
 
 /**
  * How quantities are written, the same in the editor, the panel and the
@@ -94,6 +94,19 @@ export function duration(seconds: number): string {
   if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
   const minutes = Math.round(seconds / 60);
   return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** What a one-shot limit keeps: `accuracy within 0.5 points`. */
+export function criterionText({ criterion, tolerance }: Pick<OneShotLimit, 'criterion' | 'tolerance'>): string {
+  if (criterion === 'loss') return `loss within ${significant(tolerance)} nats`;
+  if (tolerance === 0) return 'accuracy not below the dense';
+  const points = trimmed(100 * tolerance, 2);
+  return `accuracy within ${points} ${points === '1' ? 'point' : 'points'}`;
+}
+
+/** `93.2 % (91.4–94.1 %)`. */
+export function oneShotText({ sparsity, interval }: OneShotLimit): string {
+  return `${percent(sparsity, digitsFor(interval[1] - interval[0]) + 1)} (${percentRange(interval)})`;
 }
 
 /** Names of the two operators as the user reads them. */

@@ -77,6 +77,43 @@ export const sampleResult: AnalysisResult = {
     { sparsity: 0.8375, R: 7.014, loss: 1.25564, accuracy: 0.5654, linear: -0.0102, quadratic: 0.2682 },
     { sparsity: 0.99999, R: 13.21, loss: 2.30259, accuracy: 0.1, linear: 0.4, quadratic: 0.2 },
   ],
+  measured: [
+    {
+      split: 'test',
+      path: '/data/cifar10',
+      samples: 1017,
+      available: 1017,
+      points: [
+        {
+          sparsity: 0,
+          loss: 0.9137,
+          riseStandardError: 0,
+          correct: 716,
+          accuracyInterval: [0.6752, 0.7313],
+        },
+        {
+          sparsity: 0.512,
+          loss: 0.9368,
+          riseStandardError: 0.0038,
+          correct: 712,
+          accuracyInterval: [0.6711, 0.7275],
+        },
+        {
+          sparsity: 0.7031,
+          loss: 1.0222,
+          riseStandardError: 0.0105,
+          correct: 671,
+          accuracyInterval: [0.6296, 0.6884],
+        },
+        { sparsity: 1, loss: 2.3026, riseStandardError: 0.03, correct: 101, accuracyInterval: [0.0825, 0.1195] },
+      ],
+      oneShot: [
+        { criterion: 'accuracy', tolerance: 0, sparsity: 0.4122, interval: [0.2214, 0.5631], resolution: 0.0009 },
+        { criterion: 'accuracy', tolerance: 0.01, sparsity: 0.6014, interval: [0.5127, 0.6533], resolution: 0.001 },
+        { criterion: 'loss', tolerance: 0.07604, sparsity: 0.6611, interval: [0.6402, 0.6807], resolution: 0.001 },
+      ],
+    },
+  ],
   validity: { edge: 0.8375, gradientNorm: 0.21 },
   layers: [
     layer('conv1.weight', 'Conv', [8, 3, 3, 3], {
@@ -112,6 +149,7 @@ export const sampleResult: AnalysisResult = {
   ],
   options: {
     data: { path: '/data/cifar10', split: 'test', scale: 255, samples: 2000 },
+    measure: { on: 'test', samples: 10_000 },
     batch: 128,
     steps: 64,
     tolerance: 0.01,

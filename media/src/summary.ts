@@ -1,5 +1,15 @@
-import type { AnalysisResult, LimitResult, PartialResult } from '../../protocol/analysis';
-import { duration, grouped, limitText, operatorName, percent, percentRange, significant } from '../../protocol/numbers';
+import type { AnalysisResult, LimitResult, OneShotLimit, PartialResult } from '../../protocol/analysis';
+import {
+  criterionText,
+  duration,
+  grouped,
+  limitText,
+  oneShotText,
+  operatorName,
+  percent,
+  percentRange,
+  significant,
+} from '../../protocol/numbers';
 import { SEVERITY } from '../../protocol/severity';
 import { fill, h } from './dom';
 
@@ -26,6 +36,7 @@ export class Summary {
         : stage === 'done' &&
             h('p', { class: 'headline open' }, 'No limit was computed: the budget allowed no Lanczos step'),
       result.limits.length > 0 && limitsTable(result.limits),
+      oneShotTable(result),
       warningList(result, this.openLayer),
       facts(result),
     );
@@ -108,6 +119,50 @@ function limitsTable(limits: readonly LimitResult[]): HTMLElement {
       ),
       row('Lanczos steps, probes', ({ curvature }) =>
         curvature.exact ? 'whole matrix: every eigenvalue' : `${curvature.steps}, ${curvature.probes}`,
+      ),
+    ),
+  );
+}
+
+/** Up to where the measured network is still as good as asked, one column per split. */
+function oneShotTable({ measured }: PartialResult): HTMLElement | false {
+  const splits = measured.filter(({ oneShot }) => oneShot.length > 0);
+  if (splits.length === 0) return false;
+  const criteria = [...new Set(splits.flatMap(({ oneShot }) => oneShot.map(criterionText)))];
+  const cell = (oneShot: readonly OneShotLimit[], criterion: string): string => {
+    const limit = oneShot.find((one) => criterionText(one) === criterion);
+    return limit === undefined ? '–' : oneShotText(limit);
+  };
+  return h(
+    'table',
+    { class: 'limits' },
+    h('caption', { class: 'hidden' }, 'Measured limits of pruning at once'),
+    h(
+      'thead',
+      {},
+      h(
+        'tr',
+        {},
+        h('th', { scope: 'col', title: 'Without retraining; with the 95 % interval' }, 'Pruned at once, measured'),
+        ...splits.map(({ split, samples }) =>
+          h('th', { scope: 'col', class: 'number' }, `${grouped(samples)} ${split}`),
+        ),
+      ),
+    ),
+    h(
+      'tbody',
+      {},
+      ...criteria.map((criterion) =>
+        h(
+          'tr',
+          {},
+          h(
+            'th',
+            { scope: 'row' },
+            criterion.replace(/^./, (letter) => letter.toUpperCase()),
+          ),
+          ...splits.map(({ oneShot }) => h('td', { class: 'number' }, cell(oneShot, criterion))),
+        ),
       ),
     ),
   );

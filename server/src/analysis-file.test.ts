@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { Ajv } from 'ajv';
 import { analysisFilesFor, optionsFromText } from './analysis-file';
 import { InputError } from './errors';
-import { DEFAULT_OPTIONS, parseEpsilon } from './options';
+import { DEFAULT_MEASURE, DEFAULT_OPTIONS, parseEpsilon } from './options';
 
 const FILE = '/project/pruning-limit.json';
 const read = (json: unknown, checkpoint = '/project/models/a.onnx') =>
@@ -47,6 +47,22 @@ describe('analysis file', () => {
     assert.equal(read({ analyses }, '/project/b.onnx')?.seed, 2);
   });
 
+  it('measures when asked, with what is left open as it is by default', () => {
+    const cases: readonly [unknown, unknown][] = [
+      [false, undefined],
+      [true, DEFAULT_MEASURE],
+      [{}, DEFAULT_MEASURE],
+      [
+        { on: 'test', samples: 'all', testData: 'held/out' },
+        { on: 'test', samples: 'all', testData: '/project/held/out' },
+      ],
+    ];
+    for (const [measure, expected] of cases) {
+      assert.deepEqual(read(entry({ measure }))?.measure, expected);
+      assert.ok(schema(entry({ measure })), JSON.stringify(schema.errors));
+    }
+  });
+
   it('treats the layout "auto" as not given', () => {
     assert.equal(read(entry({}, { layout: 'auto' }))?.data.layout, undefined);
   });
@@ -63,6 +79,9 @@ describe('analysis file', () => {
     [entry({}, { normalize: { mean: [1] } }), /normalize\.deviation is missing/],
     [entry({}, { normalize: { mean: [1], deviation: [0] } }), /deviation\[0\] must be a number above 0, is 0/],
     [entry({ epsilon: 'small' }), /analyses\[0\]\.epsilon takes batch-std, abs:X or rel:X with X above 0, not "small"/],
+    [entry({ measure: 'all' }), /analyses\[0\]\.measure must be an object, is "all"/],
+    [entry({ measure: { on: 'val' } }), /measure\.on must be one of both, test, train, is "val"/],
+    [entry({ measure: { samples: 0 } }), /measure\.samples must be a whole number of at least 1/],
     [entry({ l1: -1 }), /analyses\[0\]\.l1 must be a number of at least 0, is -1/],
   ];
   for (const [json, message] of wrong) {

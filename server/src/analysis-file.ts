@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import type { AnalysisOptions, DataOptions } from '../../protocol/analysis';
+import type { AnalysisOptions, DataOptions, MeasureOptions } from '../../protocol/analysis';
 import { InputError } from './errors';
 import { globToRegExp } from './glob';
-import { DEFAULT_OPTIONS, parseEpsilon } from './options';
+import { DEFAULT_MEASURE, DEFAULT_OPTIONS, parseEpsilon } from './options';
 
 /**
  * `pruning-limit.json`: which data belongs to which checkpoint, and how it is
@@ -74,12 +74,25 @@ export async function readAnalysisFile(
   return optionsFromText(text, file, checkpoint, defaults);
 }
 
-const ENTRY = ['checkpoint', 'data', 'epsilon', 'curvature', 'l1', 'steps', 'tolerance', 'minutes', 'batch', 'seed'];
+const ENTRY = [
+  'checkpoint',
+  'data',
+  'epsilon',
+  'curvature',
+  'l1',
+  'steps',
+  'tolerance',
+  'minutes',
+  'measure',
+  'batch',
+  'seed',
+];
 
 function readEntry(node: Node, file: string, defaults: OptionDefaults): { pattern: string; options: AnalysisOptions } {
   const entry = node.object(ENTRY);
   const pattern = entry.required('checkpoint').string();
   const epsilon = entry.optional('epsilon');
+  const measure = readMeasure(entry.optional('measure'), file);
   const options: AnalysisOptions = {
     ...defaults,
     data: readData(entry.required('data'), file, defaults.data),
@@ -91,8 +104,23 @@ function readEntry(node: Node, file: string, defaults: OptionDefaults): { patter
     minutes: entry.optional('minutes')?.number(0.01) ?? defaults.minutes,
     batch: entry.optional('batch')?.integer(1) ?? defaults.batch,
     seed: entry.optional('seed')?.integer(0) ?? defaults.seed,
+    ...(measure && { measure }),
   };
   return { pattern, options };
+}
+
+/** `true` for everything as it is by default, or what differs. */
+function readMeasure(node: Node | undefined, file: string): MeasureOptions | undefined {
+  if (node === undefined || node.value === false) return undefined;
+  if (node.value === true) return DEFAULT_MEASURE;
+  const measure = node.object(['on', 'samples', 'testData']);
+  const samples = measure.optional('samples');
+  const testData = measure.optional('testData')?.string();
+  return {
+    on: measure.optional('on')?.oneOf(['both', 'test', 'train'] as const) ?? DEFAULT_MEASURE.on,
+    samples: samples ? (samples.value === 'all' ? 'all' : samples.integer(1)) : DEFAULT_MEASURE.samples,
+    ...(testData !== undefined && { testData: isAbsolute(testData) ? testData : resolve(dirname(file), testData) }),
+  };
 }
 
 function readData(node: Node, file: string, defaults: Omit<DataOptions, 'path'>): DataOptions {

@@ -1,4 +1,4 @@
-import type { AnalysisOptions, DataOptions, EpsilonRule } from '../../protocol/analysis';
+import type { AnalysisOptions, DataOptions, EpsilonRule, MeasureOptions } from '../../protocol/analysis';
 import { InputError } from './errors';
 
 /**
@@ -19,6 +19,9 @@ export const DEFAULT_OPTIONS = {
   memory: 0,
   seed: 1,
 } as const satisfies Omit<AnalysisOptions, 'data'> & { data: Omit<DataOptions, 'path'> };
+
+/** What the measured curve is measured on when nobody says otherwise. */
+export const DEFAULT_MEASURE = { on: 'both', samples: 10_000 } as const satisfies MeasureOptions;
 
 /**
  * A tolerance as the user writes it: `batch-std`, a loss difference in nats

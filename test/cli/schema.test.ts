@@ -10,6 +10,10 @@ import type {
   LayerResult,
   LayerSummary,
   LimitResult,
+  MeasuredPoint,
+  MeasuredSplit,
+  MeasureOptions,
+  OneShotLimit,
   PathPoint,
 } from '../../protocol/analysis';
 import type { PrunedLayer, PruneResult } from '../../protocol/prune';
@@ -31,6 +35,7 @@ const result: Properties<AnalysisResult> = {
   epsilon: r,
   limits: r,
   path: r,
+  measured: r,
   validity: r,
   layers: r,
   warnings: r,
@@ -73,6 +78,29 @@ const resultDefinitions = {
     linear: r,
     quadratic: r,
   } satisfies Properties<PathPoint>,
+  measuredSplit: {
+    split: r,
+    path: r,
+    samples: r,
+    available: r,
+    points: r,
+    oneShot: r,
+  } satisfies Properties<MeasuredSplit>,
+  measuredPoint: {
+    sparsity: r,
+    loss: r,
+    riseStandardError: r,
+    correct: r,
+    accuracyInterval: r,
+  } satisfies Properties<MeasuredPoint>,
+  oneShotLimit: {
+    criterion: r,
+    tolerance: r,
+    sparsity: r,
+    interval: r,
+    resolution: r,
+  } satisfies Properties<OneShotLimit>,
+  measureOptions: { on: r, testData: 'optional', samples: r } satisfies Properties<MeasureOptions>,
   layer: {
     name: r,
     op: r,
@@ -88,6 +116,7 @@ const resultDefinitions = {
   warning: { code: r, message: r, layer: 'optional' } satisfies Properties<AnalysisWarning>,
   options: {
     data: r,
+    measure: 'optional',
     batch: r,
     steps: r,
     tolerance: r,
@@ -213,7 +242,7 @@ function changed(value: unknown, path: readonly string[], change: (object: Json)
 }
 
 /** Properties that may be absent, and objects whose names are data. */
-const FREE = /\.(layer|normalize|layout)$/;
+const FREE = /\.(layer|normalize|layout|measure|testData)$/;
 /** Properties that may be null. */
 const NULLABLE = /^\.(opset|mask|measured)$/;
 
@@ -246,12 +275,17 @@ test('a real result is as described, and none with a property more or less', asy
   const cwd = tinySubject(t);
   const args = ['analyze', 'net.onnx', '--data', 'data', '--steps', '3', '--threads', '1', '--json'];
   const more = ['--normalize', '0.5;0.5', '--layout', 'nchw', '--epsilon', 'rel:0.1', '--samples', '20'];
-  for (const options of [[], more]) {
+  for (const options of [[], more, ['--measure', '--measure-on', 'test', '--test-data', 'data']]) {
     const { status, stdout, stderr } = await run([...args, ...options], { cwd });
     assert.equal(status, 0, stderr);
     const value = JSON.parse(stdout) as AnalysisResult;
     // One path point and one Ritz value say as much as all.
-    assertStrict('result', { ...value, path: value.path.slice(0, 1) });
+    const measured = value.measured.map((split) => ({
+      ...split,
+      points: split.points.slice(0, 1),
+      oneShot: split.oneShot.slice(0, 1),
+    }));
+    assertStrict('result', { ...value, path: value.path.slice(0, 1), measured });
     assert.deepEqual(schemaErrors('result', value), []);
   }
 });

@@ -1,27 +1,72 @@
 import * as Plot from '@observablehq/plot';
-import type { PartialResult, PathPoint } from '../../../protocol/analysis';
+import type { PartialResult } from '../../../protocol/analysis';
 import { percent, significant } from '../../../protocol/numbers';
 import { table, type Column } from '../table';
 import { color, decades, decadeTick, frame, legend, operatorColor, percentTick, type Figure } from './figure';
 import { sparsityFrom } from './curves';
+import { accuracyOf, limitMarks, oneShotLimits, riseOf, splitColor, splitMarks, splitName } from './measured';
 
-const columns: Column<PathPoint & { readonly increase: number }>[] = [
+/** A point of the path, or of a measured curve, which knows less. */
+interface Row {
+  readonly samples: string;
+  readonly sparsity: number;
+  readonly R: number | null;
+  readonly loss: number;
+  readonly increase: number;
+  readonly error: number | null;
+  readonly linear: number | null;
+  readonly quadratic: number | null;
+  readonly accuracy: number;
+  readonly low: number | null;
+  readonly high: number | null;
+}
+
+const columns: Column<Row>[] = [
+  { label: 'samples', value: (row) => row.samples },
   { label: 'sparsity', value: (row) => row.sparsity, text: (value) => percent(value, 2) },
   { label: 'R', value: (row) => row.R, text: (value) => significant(value) },
   { label: 'loss', value: (row) => row.loss, text: (value) => significant(value, 4) },
   { label: 'measured ΔL', value: (row) => row.increase, text: (value) => significant(value) },
+  { label: 'standard error', value: (row) => row.error, text: (value) => significant(value, 2) },
   { label: 'gᵀd', value: (row) => row.linear, text: (value) => significant(value) },
   { label: '½ dᵀHd', value: (row) => row.quadratic, text: (value) => significant(value) },
   { label: 'accuracy', value: (row) => row.accuracy, text: (value) => percent(value, 2) },
+  { label: 'from', value: (row) => row.low, text: (value) => percent(value, 2) },
+  { label: 'to', value: (row) => row.high, text: (value) => percent(value, 2) },
 ];
 
-const rows = (result: PartialResult) => result.path.map((row) => ({ ...row, increase: row.loss - result.loss }));
+const rise = (result: PartialResult) => result.path.map((row) => ({ ...row, increase: row.loss - result.loss }));
+
+function rows(result: PartialResult): Row[] {
+  const path = rise(result).map((point) => ({ ...point, samples: 'analysis', error: null, low: null, high: null }));
+  const measured = result.measured.flatMap(({ split, samples, points }) =>
+    points.map((point) => ({
+      samples: splitName[split],
+      sparsity: point.sparsity,
+      R: null,
+      loss: point.loss,
+      increase: point.loss - points[0]!.loss,
+      error: point.riseStandardError,
+      linear: null,
+      quadratic: null,
+      accuracy: point.correct / samples,
+      low: point.accuracyInterval[0],
+      high: point.accuracyInterval[1],
+    })),
+  );
+  return [...path, ...measured];
+}
+
+const ready = ({ path, measured }: PartialResult): boolean =>
+  path.length > 2 || measured.some(({ points }) => points.length > 2);
 
 /** The axis and the limits that both plots of the path share. */
 function shared(result: PartialResult, width: number) {
-  // From where the loss begins to rise, or where the limits' own picture begins.
-  const rising = result.path.find(({ loss }) => loss - result.loss > result.epsilon.value / 20)?.sparsity ?? 1;
-  const from = Math.min(sparsityFrom(result.limits, 5), Math.max(0, Math.floor(rising * 20 - 1) / 20));
+  // From where the loss begins to rise, or where the limits' own picture begins, measured limits included.
+  const rising = rise(result).find(({ increase }) => increase > result.epsilon.value / 20)?.sparsity ?? 1;
+  const crossing = result.measured.flatMap(({ oneShot }) => oneShot.map(({ sparsity }) => sparsity));
+  const first = Math.max(0, Math.floor(Math.min(rising, ...crossing) * 20 - 1) / 20);
+  const from = result.path.length > 2 ? Math.min(sparsityFrom(result.limits, 5), first) : 0;
   return {
     x: {
       domain: [from, 1],
@@ -42,36 +87,41 @@ function shared(result: PartialResult, width: number) {
   };
 }
 
+/** What the lines are; the path's own points go without one where whole curves are there. */
+function legendEntries({ path, measured }: PartialResult, predicted: boolean) {
+  return [
+    ...measured.map(({ split }) => ({ text: splitName[split], fill: splitColor[split] as string })),
+    ...(measured.length === 0 ? [{ text: 'measured', fill: color.measured as string }] : []),
+    ...(predicted && path.length > 0 ? [{ text: 'predicted', fill: color.predicted as string }] : []),
+  ];
+}
+
 /** Loss along the path from the dense to the pruned network, measured and as the quadratic model has it. */
 export const lossFigure: Figure = {
   name: 'loss',
   title: 'Loss when pruned at once',
   caption:
-    'Rise of the loss without retraining. Where measured and predicted part by a factor of two, the quadratic model ends; a limit beyond that edge is an extrapolation.',
+    'Rise of the loss without retraining. Where measured and predicted part by a factor of two, the quadratic model ends; a limit beyond that edge is an extrapolation. Bars at ε: up to where the measured loss stays within it, with the 95 % interval.',
 
-  ready: (result) => result.path.length > 2,
+  ready,
 
   draw(result, width) {
-    const points = rows(result);
+    const points = rise(result);
     const { x, limits, visible, inside } = shared(result, width);
-    const series = [
-      { name: 'measured', stroke: color.measured, at: ({ increase }: (typeof points)[number]) => increase },
-      {
-        name: 'predicted',
-        stroke: color.predicted,
-        at: ({ linear, quadratic }: (typeof points)[number]) => linear + quadratic,
-      },
-    ].map((one) => ({
-      ...one,
-      // A logarithm has no place for a loss that falls.
-      points: visible(points)
-        .map((point) => ({ sparsity: point.sparsity, y: one.at(point) }))
-        .filter(({ y }) => y > 0 && Number.isFinite(y)),
-    }));
+    // A logarithm has no place for a loss that falls.
+    const positive = <T extends { y: number }>(list: readonly T[]) =>
+      list.filter(({ y }) => y > 0 && Number.isFinite(y));
+    const along = (at: (point: (typeof points)[number]) => number) =>
+      positive(visible(points).map((point) => ({ sparsity: point.sparsity, y: at(point) })));
+    const own = along(({ increase }) => increase);
+    const predicted = along(({ linear, quadratic }) => linear + quadratic);
+    const curves = result.measured.map((split) => ({ split: split.split, points: positive(visible(riseOf(split))) }));
     const epsilon = result.epsilon.value;
-    const low = Math.min(epsilon, ...series.flatMap(({ points }) => points.map(({ y }) => y)));
-    const high = Math.max(epsilon, ...series.flatMap(({ points }) => points.map(({ y }) => y)));
-    const [bottom, top] = [Math.max(low, epsilon / 1000) / 1.5, high * 1.5];
+    const heights = [...own, ...predicted, ...curves.flatMap((curve) => curve.points)].map(({ y }) => y);
+    const [bottom, top] = [
+      Math.max(Math.min(epsilon, ...heights), epsilon / 1000) / 1.5,
+      Math.max(epsilon, ...heights) * 1.5,
+    ];
     const { edge } = result.validity;
     const clipped = edge !== null && edge > x.domain[0]! && edge < 1 ? [{ sparsity: edge }] : [];
     return Plot.plot({
@@ -91,7 +141,7 @@ export const lossFigure: Figure = {
       },
       marks: [
         Plot.gridY(decades(bottom, top, 6), { stroke: color.grid, strokeOpacity: 1 }),
-        ...legend(series.map(({ name, stroke }) => ({ text: name, fill: stroke }))),
+        ...legend(legendEntries(result, true)),
         limits,
         Plot.ruleY([epsilon], { stroke: color.alarm, strokeDasharray: '4 3' }),
         Plot.text([epsilon], {
@@ -113,16 +163,21 @@ export const lossFigure: Figure = {
           text: () => 'edge of validity',
           fill: color.muted,
         }),
-        ...series.flatMap(({ name, stroke, points }) => [
-          Plot.lineY(points, {
-            x: 'sparsity',
-            y: 'y',
-            stroke,
-            strokeWidth: 1.8,
-            ...(name === 'predicted' && { strokeDasharray: '5 3' }),
-          }),
-          ...(name === 'measured' ? [Plot.dot(inside(points), { x: 'sparsity', y: 'y', fill: stroke, r: 2.5 })] : []),
-        ]),
+        Plot.lineY(predicted, {
+          x: 'sparsity',
+          y: 'y',
+          stroke: color.predicted,
+          strokeWidth: 1.8,
+          strokeDasharray: '5 3',
+        }),
+        ...splitMarks(curves, bottom),
+        ...(curves.length === 0
+          ? [Plot.lineY(own, { x: 'sparsity', y: 'y', stroke: color.measured, strokeWidth: 1.8 })]
+          : []),
+        Plot.dot(inside(own), { x: 'sparsity', y: 'y', fill: color.measured, r: 2.5 }),
+        ...limitMarks(
+          oneShotLimits(result, 'loss').map(({ split, limit }) => ({ split: split.split, limit, y: limit.tolerance })),
+        ),
       ],
     });
   },
@@ -134,14 +189,16 @@ export const lossFigure: Figure = {
 export const accuracyFigure: Figure = {
   name: 'accuracy',
   title: 'Accuracy when pruned at once',
-  caption: 'Share of correct predictions on the samples, without retraining. Dashed: the dense network.',
+  caption:
+    'Share of correct predictions, without retraining. Dashed: the dense network. Bars: up to where the accuracy has fallen by no more than so much, with the 95 % interval.',
 
-  ready: (result) => result.path.length > 2,
+  ready,
 
   draw(result, width) {
     const { x, limits, visible, inside } = shared(result, width);
     const points = visible(result.path).filter(({ accuracy }) => Number.isFinite(accuracy));
     const dense = result.accuracy.correct / Math.max(1, result.accuracy.total);
+    const curves = result.measured.map((split) => ({ split: split.split, points: visible(accuracyOf(split)) }));
     return Plot.plot({
       ...frame,
       width,
@@ -152,10 +209,21 @@ export const accuracyFigure: Figure = {
       y: { domain: [0, 1], tickFormat: percentTick, ticks: 5, tickSize: 0, label: '↑ accuracy' },
       marks: [
         Plot.gridY({ stroke: color.grid, strokeOpacity: 1, ticks: 5 }),
+        ...(curves.length > 0 ? legend(legendEntries(result, false)) : []),
         limits,
         Plot.ruleY([dense], { stroke: color.muted, strokeDasharray: '4 3' }),
-        Plot.lineY(points, { x: 'sparsity', y: 'accuracy', stroke: color.measured, strokeWidth: 1.8 }),
+        ...splitMarks(curves),
+        ...(curves.length === 0
+          ? [Plot.lineY(points, { x: 'sparsity', y: 'accuracy', stroke: color.measured, strokeWidth: 1.8 })]
+          : []),
         Plot.dot(inside(points), { x: 'sparsity', y: 'accuracy', fill: color.measured, r: 2.5, clip: false }),
+        ...limitMarks(
+          oneShotLimits(result, 'accuracy').map(({ split, limit }) => ({
+            split: split.split,
+            limit,
+            y: split.points[0]!.correct / split.samples - limit.tolerance,
+          })),
+        ),
       ],
     });
   },

@@ -6,6 +6,7 @@ import type {
   CurvatureKind,
   LayerResult,
   LimitResult,
+  MeasuredSplit,
   PartialResult,
   PathPoint,
 } from '../../../protocol/analysis';
@@ -20,6 +21,7 @@ import type { TraceEstimate } from '../spectrum/traces';
 import { checkTolerance, describeEpsilon, lossTolerance } from './epsilon';
 import { Evaluator, lossGradient, type Evaluation } from './evaluator';
 import { LimitStudy, TRACE_PROBES, type StudyUpdate } from './limit-study';
+import { CURVE_POINTS, measureSplit, NARROWING_POINTS, openSplits, type SplitSamples } from './measure';
 import { MemoryGuard } from './memory';
 import { measurePath, type MeasuredPath } from './path';
 import { Progress } from './progress';
@@ -67,6 +69,8 @@ class Analysis {
   /** Of the studies that have ended. */
   private readonly ends = new Map<CurvatureKind, LimitEnd>();
   private points: readonly PathPoint[] = [];
+  private splits: readonly SplitSamples[] = [];
+  private measured: readonly MeasuredSplit[] = [];
   private edge: number | null = null;
   private validity: readonly AnalysisWarning[] = [];
 
@@ -83,6 +87,8 @@ class Analysis {
     await this.progress.begin('reading', 'checkpoint and data');
     this.memory.begin();
     this.subject = await openSubject(this.request, this.memory);
+    const { measure } = options;
+    if (measure !== undefined) this.splits = await openSplits(this.subject, options, measure, this.memory);
     this.memory.check();
 
     await this.progress.begin('compiling', 'network');
@@ -90,7 +96,7 @@ class Analysis {
     const evaluator = await Evaluator.create(this.engine, this.subject, () => this.progress.work(this.batchShare()));
 
     const kinds = options.steps > 0 ? this.kinds() : [];
-    this.progress.expect(kinds.length > 0 ? 2 + 2 * PATH_POINTS : 1);
+    this.progress.expect((kinds.length > 0 ? 2 + 2 * PATH_POINTS : 1) + this.curveWork());
     this.progress.allow(kinds.length * (TRACE_PROBES + options.steps), this.studiesEnd());
     await this.progress.begin('evaluating', 'loss and accuracy');
     const before = performance.now();
@@ -108,6 +114,7 @@ class Analysis {
       for (const kind of [...kinds].reverse()) await this.study(kind, kinds);
       await this.followPath(evaluator, gradient);
     }
+    if (this.splits.length > 0) await this.measureCurve(evaluator);
     await evaluator.dispose();
     for (const operator of this.operators.values()) await operator.dispose();
     return this.finish();
@@ -171,7 +178,7 @@ class Analysis {
     const products = operators.reduce((sum, operator) => sum + operator.products, 0);
     const seconds = operators.reduce((sum, operator) => sum + operator.seconds, 0);
     const product = products > 0 ? (1000 * seconds) / products : PRODUCT_COST * this.evaluationTime;
-    const path = PATH_POINTS * (this.evaluationTime + product);
+    const path = PATH_POINTS * (this.evaluationTime + product) + this.curveWork() * this.evaluationTime;
     return this.started + budget - Math.min(Math.max(path, 0.1 * budget), 0.5 * budget);
   }
 
@@ -203,6 +210,31 @@ class Analysis {
     );
     this.judge(path, headline);
     await this.publish();
+  }
+
+  /** The measured curve, in evaluations of the analysis' own samples: about. */
+  private curveWork(): number {
+    const samples = this.splits.reduce((sum, split) => sum + split.samples, 0);
+    return ((CURVE_POINTS + NARROWING_POINTS) * samples) / this.subject.samples;
+  }
+
+  private async measureCurve(evaluator: Evaluator): Promise<void> {
+    await this.progress.begin('measuring', 'dense network');
+    const limits = this.orderedLimits().map((limit) => limit.sparsity);
+    const sparsities = pathSparsities(limits, CURVE_POINTS, this.magnitudes.zeros / this.magnitudes.count);
+    for (const split of this.splits) {
+      const share = split.samples / this.subject.samples / split.batches.length;
+      const onSplit = evaluator.on(split, () => this.progress.work(share));
+      const given = { sparsities, epsilon: this.epsilon, seed: this.request.options.seed };
+      const whole = this.measured;
+      const measured = await measureSplit(split, this.subject, this.magnitudes, onSplit, given, async (partial) => {
+        this.measured = [...whole, partial];
+        this.progress.message = `${split.split} data, ${partial.points.length} points`;
+        await this.publish();
+      });
+      this.measured = [...whole, measured];
+      await this.publish();
+    }
   }
 
   private judge({ points, penaltyChanges }: MeasuredPath, headline: LimitResult): void {
@@ -265,6 +297,7 @@ class Analysis {
       epsilon: { value: this.epsilon, rule: describeEpsilon(options.epsilon) },
       limits,
       path: this.points,
+      measured: this.measured,
       validity: { edge: this.edge, gradientNorm: this.gradientNorm },
       layers,
       warnings,

@@ -14,6 +14,8 @@ export interface Evaluation {
   readonly correct: number;
   /** Cross entropy per sample. */
   readonly losses: Float64Array;
+  /** Per sample 1 where the prediction is correct. */
+  readonly hits: Uint8Array;
 }
 
 /** Called after every batch. */
@@ -42,6 +44,7 @@ export class Evaluator {
     const feeds = new Map<string, Float32Array>();
     for (const { name, offset, length } of layout.layers) feeds.set(name, weights.subarray(offset, offset + length));
     const losses = new Float64Array(samples);
+    const hits = new Uint8Array(samples);
     let correct = 0;
     let at = 0;
     for (const batch of batches) {
@@ -49,12 +52,18 @@ export class Evaluator {
       const logits = (await this.graph.run(feeds)).get(LOGITS)!;
       batch.labels.forEach((label, row) => {
         const scores = logits.subarray(row * classes, (row + 1) * classes);
-        losses[at++] = crossEntropy(scores, label);
-        if (argMax(scores) === label) correct++;
+        losses[at] = crossEntropy(scores, label);
+        hits[at] = argMax(scores) === label ? 1 : 0;
+        correct += hits[at++]!;
       });
       await this.afterBatch();
     }
-    return { loss: losses.reduce((sum, loss) => sum + loss, 0) / samples, correct, losses };
+    return { loss: losses.reduce((sum, loss) => sum + loss, 0) / samples, correct, losses, hits };
+  }
+
+  /** The same compiled network on other samples; disposed of with this one. */
+  on(samples: Pick<Evaluated, 'batches' | 'samples'>, afterBatch: AfterBatch): Evaluator {
+    return new Evaluator({ ...this.subject, ...samples }, this.graph, afterBatch);
   }
 
   dispose(): Promise<void> {

@@ -34,7 +34,7 @@ export async function measurePath(
   l1: number,
   onPoint: (points: readonly PathPoint[]) => void | Promise<void>,
 ): Promise<MeasuredPath> {
-  const { weights, layout, samples } = subject;
+  const { weights, samples } = subject;
   const points: PathPoint[] = [];
   const penaltyChanges: number[] = [];
   for (let first = 0; first < sparsities.length; first += POINTS_PER_PASS) {
@@ -42,9 +42,7 @@ export async function measurePath(
     const measured: (Omit<PathPoint, 'quadratic'> & { penaltyChange: number })[] = [];
     const displacements: Float32Array[] = [];
     for (const sparsity of group) {
-      const kept = magnitudes.keptCount(sparsity);
-      const pruned = new Float32Array(layout.dimension);
-      magnitudes.prunedWeights(kept).forEach((layer, i) => pruned.set(layer, layout.layers[i]!.offset));
+      const pruned = prunedWeights(subject, magnitudes, sparsity);
       const { loss, correct } = await evaluator.evaluate(pruned);
       const displacement = pruned.map((x, i) => x - weights[i]!);
       displacements.push(displacement);
@@ -69,6 +67,19 @@ export async function measurePath(
     await onPoint(points);
   }
   return { points, penaltyChanges };
+}
+
+/** wᵏ at a sparsity, as one vector. */
+export function prunedWeights(
+  { layout }: Pick<Subject, 'layout'>,
+  magnitudes: Magnitudes,
+  sparsity: number,
+): Float32Array {
+  const pruned = new Float32Array(layout.dimension);
+  magnitudes
+    .prunedWeights(magnitudes.keptCount(sparsity))
+    .forEach((layer, i) => pruned.set(layer, layout.layers[i]!.offset));
+  return pruned;
 }
 
 function dot(a: Float64Array | Float32Array, b: Float32Array): number {

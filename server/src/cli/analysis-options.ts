@@ -1,6 +1,6 @@
-import type { AnalysisOptions, DataOptions } from '../../../protocol/analysis';
+import type { AnalysisOptions, DataOptions, MeasureOptions } from '../../../protocol/analysis';
 import { InputError } from '../errors';
-import { DEFAULT_OPTIONS, parseEpsilon } from '../options';
+import { DEFAULT_MEASURE, DEFAULT_OPTIONS, parseEpsilon } from '../options';
 import type { Values } from './option-values';
 import { choice, pathOption } from './option-values';
 import type { TypedPath } from './paths';
@@ -48,6 +48,16 @@ export const PRECISION_USAGE = `Precision
   --l1 MU                coefficient of an L1 penalty it was trained with
 `;
 
+export const MEASURE_USAGE = `Measured curve
+  --measure              after the limits, measure loss and accuracy of the
+                         pruned network on test and training data, and up to
+                         where it is as good as the dense one; takes its time
+                         whatever --minutes says
+  --measure-on SPLIT     both, test or train (default both)
+  --measure-samples N|all  of each split (default 10000)
+  --test-data PATH       where the test samples are (default: in --data)
+`;
+
 export const RUNNING_USAGE = `Running
   --batch N              samples per run of the engine (default 128)
   --threads N            default: as many as the engine likes
@@ -89,6 +99,37 @@ export function readAnalysisOptions(
     seed: values.integer('seed', DEFAULT_OPTIONS.seed, 0, 2 ** 32 - 1),
   };
   return { options, data };
+}
+
+export const MEASURE_OPTIONS = {
+  measure: { type: 'boolean' },
+  'measure-on': { type: 'string' },
+  'measure-samples': { type: 'string' },
+  'test-data': { type: 'string' },
+} as const;
+
+/**
+ * What is to be measured; undefined when nothing is.
+ *
+ * @throws InputError for a bad value, or one without --measure
+ */
+export function readMeasureOptions(
+  values: Values<keyof typeof MEASURE_OPTIONS>,
+): { readonly measure: MeasureOptions; readonly testData: TypedPath | undefined } | undefined {
+  const details = ['measure-on', 'measure-samples', 'test-data'] as const;
+  if (!values.flag('measure')) {
+    const lonely = details.find((name) => values.text(name) !== undefined);
+    if (lonely !== undefined) throw new InputError(`--${lonely} without --measure: add --measure, or leave it out`);
+    return undefined;
+  }
+  const testData = pathOption(values.text('test-data'), '--test-data');
+  const measure: MeasureOptions = {
+    on: choice(values.text('measure-on'), '--measure-on', ['both', 'test', 'train'], DEFAULT_MEASURE.on),
+    samples:
+      values.text('measure-samples') === 'all' ? 'all' : values.integer('measure-samples', DEFAULT_MEASURE.samples, 1),
+    ...(testData !== undefined && { testData: testData.absolute }),
+  };
+  return { measure, testData };
 }
 
 /** "m,m,m;s,s,s" */

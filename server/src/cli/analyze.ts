@@ -16,15 +16,21 @@ import { outputWidth, ProgressDisplay } from './terminal';
  * @throws InputError
  */
 export async function analyzeCommand(command: Extract<Command, { kind: 'analyze' }>): Promise<void> {
-  const { request, json, report, checkpoint, data } = command;
-  if (report !== undefined) await checkTarget(report.typed, [checkpoint.absolute, data.absolute]);
+  const { request, json, report, checkpoint, data, testData } = command;
+  const inputs = testData === undefined ? [checkpoint, data] : [checkpoint, data, testData];
+  if (report !== undefined) {
+    await checkTarget(
+      report.typed,
+      inputs.map(({ absolute }) => absolute),
+    );
+  }
   const assets = report === undefined ? undefined : await openReportAssets(join(__dirname, 'media'));
   const display = new ProgressDisplay(process.stderr);
   const outcome = await runJob({ kind: 'analyze', request }, display);
   display.clear();
   if (outcome.kind === 'failed') {
     const { message, category } = outcome.error;
-    return fail({ message: asTyped(message, [checkpoint, data]), category });
+    return fail({ message: asTyped(message, inputs), category });
   }
   if (outcome.kind !== 'done') throw new Error(`analysis answered as ${outcome.kind}`);
   const { result } = outcome;

@@ -1,6 +1,15 @@
 import type { AnalysisRequest } from '../../../protocol/analysis';
 import { InputError } from '../errors';
-import { ANALYSIS_OPTIONS, DATA_USAGE, PRECISION_USAGE, readAnalysisOptions, RUNNING_USAGE } from './analysis-options';
+import {
+  ANALYSIS_OPTIONS,
+  DATA_USAGE,
+  MEASURE_OPTIONS,
+  MEASURE_USAGE,
+  PRECISION_USAGE,
+  readAnalysisOptions,
+  readMeasureOptions,
+  RUNNING_USAGE,
+} from './analysis-options';
 import { onlyFile, parse, pathOption, Values } from './option-values';
 import type { TypedPath } from './paths';
 import { parsePrune, PRUNE_USAGE, type PruneCommand } from './prune-arguments';
@@ -14,6 +23,7 @@ export type Command =
       readonly request: AnalysisRequest;
       readonly checkpoint: TypedPath;
       readonly data: TypedPath;
+      readonly testData: TypedPath | undefined;
       readonly json: boolean;
       /** Where the HTML report goes. */
       readonly report: TypedPath | undefined;
@@ -48,6 +58,7 @@ which magnitude pruning can keep the loss within a tolerance, from the Hessian
 
 ${DATA_USAGE}
 ${PRECISION_USAGE}
+${MEASURE_USAGE}
 ${RUNNING_USAGE}
 Output
   --json                 one JSON object on standard output, nothing else there
@@ -84,7 +95,12 @@ function parseInspect(argv: readonly string[]): Command {
   return { kind: 'inspect', checkpoint: onlyFile(positionals, 'inspect'), json: values['json'] === true };
 }
 
-const ANALYZE_OPTIONS = { ...ANALYSIS_OPTIONS, json: { type: 'boolean' }, report: { type: 'string' } } as const;
+const ANALYZE_OPTIONS = {
+  ...ANALYSIS_OPTIONS,
+  ...MEASURE_OPTIONS,
+  json: { type: 'boolean' },
+  report: { type: 'string' },
+} as const;
 
 function parseAnalyze(argv: readonly string[]): Command {
   const { values: parsed, positionals } = parse(argv, 'analyze', ANALYZE_OPTIONS);
@@ -97,11 +113,16 @@ function parseAnalyze(argv: readonly string[]): Command {
       'no data: give --data PATH, the samples that define the loss; see pruning-limit analyze --help',
     );
   }
+  const measured = readMeasureOptions(values);
   return {
     kind: 'analyze',
-    request: { checkpoint: checkpoint.absolute, options: analysis.options },
+    request: {
+      checkpoint: checkpoint.absolute,
+      options: { ...analysis.options, ...(measured !== undefined && { measure: measured.measure }) },
+    },
     checkpoint,
     data: analysis.data,
+    testData: measured?.testData,
     json: values.flag('json'),
     report: pathOption(values.text('report'), '--report'),
   };

@@ -20,7 +20,7 @@ interface Entry {
 }
 
 /** Format of the files; others are left alone. */
-const VERSION = 1;
+const VERSION = 2;
 
 /**
  * The latest result of every checkpoint, kept in a folder of the workspace so

@@ -1,9 +1,11 @@
 import type { AnalysisResult, CheckpointSummary, LimitResult } from '../../../protocol/analysis';
 import {
+  criterionText,
   duration,
   grouped,
   headline,
   limitText,
+  oneShotText,
   percent,
   percentRange,
   shapeText,
@@ -83,6 +85,7 @@ export function resultText(result: AnalysisResult, width: number): string {
     lines.push('', ...layerCaption(limits[0], width), ...layerTable(result, width));
     if (result.path.length > 0) lines.push('', ...pathTable(result, width));
   }
+  if (result.measured.some(({ oneShot }) => oneShot.length > 0)) lines.push('', ...oneShotTable(result, width));
   if (result.warnings.length > 0) lines.push('');
   for (const { message } of result.warnings) lines.push(...paragraph(visible(message), width, 'warning: '));
   lines.push('', ...paragraph(footer(result), width));
@@ -170,6 +173,27 @@ function pathTable({ path, loss, validity }: AnalysisResult, width: number): str
       width,
     ),
     ...edge,
+  ];
+}
+
+function oneShotTable({ measured }: AnalysisResult, width: number): string[] {
+  const rows = measured.flatMap(({ split, samples, points, oneShot }) =>
+    oneShot.map((limit) => ({ limit, data: `${grouped(samples)} ${split}`, points: points.length })),
+  );
+  return [
+    ...paragraph('Pruned at once and measured, the largest sparsity that keeps:', width),
+    ...table(
+      [
+        left('criterion', rows, ({ limit }) => criterionText(limit)),
+        left('samples', rows, ({ data }) => data, { expendable: 0 }),
+        right('sparsity', rows, ({ limit }) => oneShotText(limit)),
+      ],
+      width,
+    ),
+    ...paragraph(
+      'The range is a 95 % interval: what other samples, as many, and a finer grid could still move.',
+      width,
+    ),
   ];
 }
 
