@@ -295,6 +295,8 @@ export interface FailureMessage {
   readonly message: string;
   /** `input`: exit status 2 (bad usage or input); `analysis`: 1. */
   readonly category: 'input' | 'analysis';
+  /** What an editor can offer a way out of: the pruned network would be cut in two. */
+  readonly reason?: 'disconnected';
 }
 
 /** What can be said of a checkpoint without running it (`pruning-limit inspect`). */

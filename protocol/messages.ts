@@ -80,6 +80,8 @@ export interface PruneParams {
   readonly output: string;
   /** Null for the limit of the latest result. */
   readonly sparsity: number | null;
+  /** Writes a network that the mask cuts in two all the same. */
+  readonly allowDisconnected: boolean;
 }
 export type PruneAnswer = StartAnswer | { readonly error: FailureMessage };
 
@@ -130,5 +132,6 @@ export type FromPanel =
   | { readonly kind: 'ready' }
   | { readonly kind: 'cancel' }
   | { readonly kind: 'compute' }
+  | { readonly kind: 'prune' }
   | { readonly kind: 'openLayers'; readonly layer?: string }
   | { readonly kind: 'export'; readonly name: string; readonly format: 'svg' | 'csv'; readonly content: string };

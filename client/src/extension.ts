@@ -12,6 +12,7 @@ import { Jobs, type Outcome } from './jobs';
 import { LayersProvider } from './layers';
 import { LimitPanels } from './panel';
 import { Server } from './language-server';
+import { Pruner } from './prune';
 import { showStatus } from './status';
 import { runWizard } from './wizard';
 
@@ -23,11 +24,14 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   const layers = new LayersProvider(server);
   const panels = new LimitPanels(context.extensionUri, server, jobs);
   const editor = new Editor(server, jobs, layers, panels);
+  const pruner = new Pruner(server);
   const commands = {
     compute: (uri?: unknown) => editor.compute(uri),
     cancel: (uri?: unknown) => editor.cancel(uri),
     showLayers: (uri?: unknown, layer?: unknown) => editor.showLayers(uri, layer),
     showPanel: (uri?: unknown) => editor.showPanel(uri),
+    prune: async (uri?: unknown, target?: unknown) =>
+      (await trusted()) ? pruner.run(uri ?? panels.active(), target) : undefined,
     configure: (uri?: unknown) => editor.configure(uri),
     showOutput: () => server?.showOutput(),
   };
@@ -177,7 +181,7 @@ async function trusted(): Promise<boolean> {
   if (vscode.workspace.isTrusted) return true;
   const manage = 'Manage Workspace Trust';
   const picked = await vscode.window.showErrorMessage(
-    'The pruning limit is computed in trusted workspaces only: the analysis runs a model from this folder.',
+    'Limits are computed, and networks pruned, in trusted workspaces only: that runs a model from this folder.',
     manage,
   );
   if (picked === manage) await vscode.commands.executeCommand('workbench.trust.manage');

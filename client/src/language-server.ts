@@ -10,6 +10,8 @@ import {
   type JobParams,
   type LayersAnswer,
   type OptionsAnswer,
+  type PruneAnswer,
+  type PruneParams,
   type ResultAnswer,
   type ServerOptions,
   type StartAnswer,
@@ -78,6 +80,10 @@ export class Server implements vscode.Disposable {
 
   async startJob(request: StartParams): Promise<JobId> {
     return (await this.client.sendRequest<StartAnswer>(Method.start, request)).job;
+  }
+
+  prune(params: PruneParams): Promise<PruneAnswer> {
+    return this.client.sendRequest(Method.prune, params);
   }
 
   async cancelJob(job: JobId): Promise<boolean> {

@@ -78,6 +78,7 @@ export class LimitPanels implements vscode.WebviewPanelSerializer, vscode.Dispos
         break;
       case 'cancel':
       case 'compute':
+      case 'prune':
         await run(message.kind);
         break;
       case 'openLayers':

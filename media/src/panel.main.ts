@@ -50,6 +50,11 @@ const layers = h(
   { type: 'button', class: 'secondary', click: () => host.postMessage({ kind: 'openLayers' }) },
   'Show Layers',
 );
+const prune = h(
+  'button',
+  { type: 'button', class: 'secondary', hidden: true, click: () => host.postMessage({ kind: 'prune' }) },
+  'Prune at Limit…',
+);
 const bar = h('div', {
   class: 'bar',
   role: 'progressbar',
@@ -74,7 +79,7 @@ fill(
     'header',
     { class: 'top' },
     h('div', { class: 'title' }, h('h1', {}, name), h('p', { class: 'path', title: path }, path)),
-    h('div', { class: 'buttons' }, layers, compute),
+    h('div', { class: 'buttons' }, layers, prune, compute),
   ),
   status,
   notice,
@@ -92,6 +97,7 @@ function showRunning(running: Running): void {
   notice.hidden = true;
   status.hidden = false;
   compute.hidden = true;
+  prune.hidden = true;
   phase.textContent = running.message;
   const done = running.fraction;
   const remaining = running.remaining === null ? '' : `, about ${duration(running.remaining)} left`;
@@ -105,6 +111,8 @@ function showRunning(running: Running): void {
 function showEnd(): void {
   status.hidden = true;
   compute.hidden = false;
+  // Only a whole analysis is kept by the server, and has a limit to prune to.
+  prune.hidden = state.stage !== 'done';
   compute.textContent = state.result ? 'Compute Again' : 'Compute';
 }
 

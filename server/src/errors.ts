@@ -9,6 +9,9 @@ export class InputError extends Error {
   override readonly name = 'InputError';
 }
 
+/** A pruned network would be cut in two; whoever wants it all the same has to say so. */
+export class DisconnectedError extends InputError {}
+
 /**
  * The analysis could not be done although the input was in order: engine
  * failure, memory, numerical breakdown. Exit status 1.
@@ -20,7 +23,11 @@ export class AnalysisError extends Error {
 /** Any error as one sentence for the user. */
 export function toFailure(error: unknown): FailureMessage {
   const message = error instanceof Error ? error.message : String(error);
-  return { message: firstLine(message), category: error instanceof InputError ? 'input' : 'analysis' };
+  return {
+    message: firstLine(message),
+    category: error instanceof InputError ? 'input' : 'analysis',
+    ...(error instanceof DisconnectedError && { reason: 'disconnected' }),
+  };
 }
 
 function firstLine(message: string): string {

@@ -28,6 +28,7 @@ import { registerHover } from './lsp/hover';
 import { registerInlayHints } from './lsp/inlay-hints';
 import { JobRegistry } from './lsp/jobs';
 import { registerOutline } from './lsp/outline';
+import { registerPrune } from './lsp/prune';
 import { ResultStore } from './lsp/results';
 
 const connection = createConnection(ProposedFeatures.all);
@@ -62,6 +63,7 @@ connection.onInitialize((params: InitializeParams): InitializeResult => {
   for (const register of [
     registerAnalysis,
     registerAnalysisFile,
+    registerPrune,
     registerHover,
     registerInlayHints,
     registerCodeLenses,

@@ -1,6 +1,6 @@
 /** The extension inside a real extension host, through the API that VS Code gives to everyone. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { layersUri } from '../../protocol/layers-uri';
@@ -138,6 +138,13 @@ describe('extension', () => {
         return all.length > 0 ? all : undefined;
       });
       assert.match(String(hints[0]!.label), /of kept weights|vanishes at the limit/);
+    });
+
+    it('prunes to the limit that was found, where it is told to', async () => {
+      const target = vscode.Uri.joinPath(folder, 'models', 'pruned.onnx');
+      assert.equal(await vscode.commands.executeCommand('pruningLimit.prune', checkpoint, target), 'pruned');
+      assert.ok(existsSync(target.fsPath));
+      rmSync(target.fsPath);
     });
 
     it('is cancelled within a second', async () => {

@@ -105,7 +105,7 @@ export class LspClient {
 
   /** The event that ended a job. */
   ended(job: string): Promise<JobEvent['event']> {
-    const ends = new Set(['done', 'failed', 'cancelled']);
+    const ends = new Set(['done', 'pruned', 'failed', 'cancelled']);
     return this.until('the end of the job', () => {
       return this.events.find((event) => event.job === job && ends.has(event.event.kind))?.event;
     });

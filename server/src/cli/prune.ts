@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { AnalysisResult } from '../../../protocol/analysis';
 import { InputError, toFailure } from '../errors';
 import { checkTarget } from '../files/write';
-import { savedAnalysis } from '../prune/limit';
+import { savedAnalysis } from '../prune/saved-analysis';
 import { pruneJson } from '../report/json';
 import { pruneText } from '../report/prune-text';
 import { runJob } from './job';

@@ -2,7 +2,7 @@ import { pathToFileURL } from 'node:url';
 import type { CodeLens, Command } from 'vscode-languageserver/node';
 import { layersDocument, type ServerContext } from './context';
 
-/** Above the first line: compute, or while that runs, watch and cancel. */
+/** Above the first line: compute and prune, or while the limit is computed, watch and cancel. */
 export function registerCodeLenses(context: ServerContext): void {
   context.connection.onCodeLens(async ({ textDocument }): Promise<CodeLens[]> => {
     const document = await layersDocument(context, textDocument.uri);
@@ -19,6 +19,7 @@ export function registerCodeLenses(context: ServerContext): void {
       : [
           command(document.stored ? 'Compute Again' : 'Compute Pruning Limit', 'compute'),
           ...(document.stored ? [command('Show Limit', 'showPanel')] : []),
+          ...(document.stored && !document.stored.outdated ? [command('Prune at Limit…', 'prune')] : []),
         ];
     const start = { line: 0, character: 0 };
     return commands.map((command) => ({ range: { start, end: start }, command }));

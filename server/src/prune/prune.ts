@@ -12,12 +12,12 @@ import { storedLayers } from '../checkpoint/onnx/layers';
 import type { OnnxFile } from '../checkpoint/onnx/reader';
 import { openCheckpoint } from '../checkpoint/open';
 import { createOrtEngine } from '../engine/ort';
-import { InputError } from '../errors';
+import { DisconnectedError, InputError } from '../errors';
 import { expectFree, Staging } from '../files/staging';
 import { checkTarget } from '../files/write';
 import { emptyLayers, findCuts } from './connectivity';
 import { pruneMasks, type LayerWeights } from './criteria';
-import { checkSameNetwork, limitSparsity } from './limit';
+import { checkSameNetwork, limitSparsity } from './saved-analysis';
 import { maskFile } from './mask-file';
 import { REPLACE, writeCheckpoint } from './write';
 
@@ -153,7 +153,7 @@ async function checkWhole(
   const cuts = await findCuts(await createOrtEngine(options?.threads ?? 0), network, pruned);
   if (cuts.length === 0 || allowDisconnected) return cuts;
   const more = cuts.length > 1 ? ` (and ${cuts.length - 1} more)` : '';
-  throw new InputError(`network would be cut in two: ${cuts[0]}${more} in ${checkpoint}; ${ALLOW}`);
+  throw new DisconnectedError(`network would be cut in two: ${cuts[0]}${more} in ${checkpoint}; ${ALLOW}`);
 }
 
 async function measure(
