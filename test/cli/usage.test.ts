@@ -13,13 +13,22 @@ test('help and version go to standard output with status 0', async () => {
     assert.deepEqual([status, stderr], [0, '']);
     assert.match(stdout, /^Usage: pruning-limit COMMAND/);
   }
-  const analyze = await run(['analyze', '--help']);
-  assert.deepEqual([analyze.status, analyze.stderr], [0, '']);
-  assert.match(analyze.stdout, /^Usage: pruning-limit analyze FILE --data PATH/);
-  assert.ok(
-    analyze.stdout.split('\n').every((line) => line.length <= 80),
-    'fits 80 columns',
-  );
+  for (const [command, usage] of [
+    ['inspect', /^Usage: pruning-limit inspect FILE/],
+    ['analyze', /^Usage: pruning-limit analyze FILE --data PATH/],
+    ['prune', /^Usage: pruning-limit prune FILE \(--at-limit \| --sparsity S\) -o OUT/],
+  ] as const) {
+    for (const args of [
+      [command, '--help'],
+      ['help', command],
+    ]) {
+      const { status, stdout, stderr } = await run(args);
+      assert.deepEqual([status, stderr], [0, '']);
+      assert.match(stdout, usage);
+      const long = stdout.split('\n').filter((line) => line.length > 80);
+      assert.deepEqual(long, [], 'fits 80 columns');
+    }
+  }
   const manifest = JSON.parse(readFileSync(join(projectRoot(), 'package.json'), 'utf8')) as { version: string };
   assert.equal((await run(['--version'])).stdout, `pruning-limit ${manifest.version}\n`);
 });

@@ -44,7 +44,8 @@ const request = (curvature: CurvatureKind, steps: number, bracket: number): Anal
     threads: 1,
   },
 });
-const hessianRequest = request('hessian', 200, 0.01);
+const plain = request('hessian', 200, 0.01);
+const hessianRequest = { ...plain, options: { ...plain.options, measure: { on: 'both', samples: 10_000 } as const } };
 
 let hessian: AnalysisResult;
 let gaussNewton: AnalysisResult;
@@ -86,6 +87,25 @@ test('one-shot pruning ends first, then the Hessian limit, then Gauss–Newton',
   assert.ok(paper.sparsity > 0.93 && paper.interval[1] < optimistic.interval[0], `Hessian ${paper.sparsity}`);
   assert.ok(optimistic.sparsity > 0.98 && optimistic.sparsity < 0.993, `Gauss–Newton ${optimistic.sparsity}`);
   assert.ok(validity.edge! < paper.interval[0], `edge of validity ${validity.edge}`);
+});
+
+test('the measured limits end before the paper’s, and say how sure they are', { skip: withoutData }, () => {
+  const paper = hessian.limits[0]!;
+  const [onTest, onTrain] = hessian.measured;
+  const [accuracy, ...tolerances] = onTest!.oneShot.filter(({ criterion }) => criterion === 'accuracy');
+  assert.deepEqual([accuracy!.tolerance, onTest!.samples, onTrain!.samples], [0, 10_000, 10_000]);
+  assert.ok(accuracy!.sparsity > 0.85 && accuracy!.interval[1] < paper.interval[0], `accuracy ${accuracy!.sparsity}`);
+  for (const [i, { sparsity, interval }] of [accuracy!, ...tolerances].entries()) {
+    assert.ok(interval[1] - interval[0] < 0.1, `interval ${interval.join(' … ')}`);
+    if (i > 0) assert.ok(sparsity >= accuracy!.sparsity);
+  }
+  // The path was measured on the same training samples.
+  const [loss] = onTrain!.oneShot;
+  const rise = ({ loss }: { loss: number }): number => loss - hessian.loss;
+  const before = hessian.path.filter((point) => rise(point) <= hessian.epsilon.value).at(-1)!;
+  const after = hessian.path.find((point) => point.sparsity > before.sparsity)!;
+  assert.ok(loss!.sparsity >= before.sparsity && loss!.sparsity <= after.sparsity, `loss ${loss!.sparsity}`);
+  assert.ok(loss!.interval[1] < paper.interval[0] && loss!.interval[1] - loss!.interval[0] < 0.02);
 });
 
 /** PyTorch is asked at so many sparsities, from the one on where pruning costs anything. */
