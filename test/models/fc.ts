@@ -1,6 +1,7 @@
 import { classifierToOnnx } from '../../server/src/checkpoint/onnx/write';
 import type { Engine } from '../../server/src/engine/engine';
-import { cosineRate, train, type AfterEpoch } from '../../server/src/lomp/sgd';
+import { cosineRate } from '../../server/src/lomp/schedule';
+import { train, type AfterEpoch } from '../../server/src/lomp/training';
 import { fullyConnected } from '../../samples/networks';
 import { samplesFor } from '../../samples/training';
 

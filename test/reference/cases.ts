@@ -166,6 +166,12 @@ function indexCase(random: () => number): { whole: number[]; axis: number; indic
   return { whole, axis, indices, part: whole.map((size, a) => (a === axis ? indices.length : size)) };
 }
 
+/** Channels with some elements each, so that they have a variance. */
+function channelCase(random: () => number): { shape: number[]; epsilon: number } {
+  const rank = int(random, 2, 4);
+  return { shape: [int(random, 3, 5), ...dims(random, rank - 1)], epsilon: [1e-5, 0.1][int(random, 0, 1)]! };
+}
+
 /** Total over the op type, so that an op cannot be added without cases. */
 const caseMakers: { readonly [T in OpType]: readonly Maker[] } = {
   input: [],
@@ -351,6 +357,28 @@ const caseMakers: { readonly [T in OpType]: readonly Maker[] } = {
         operands: [{ shape: x, distinct: true }, { shape: y }],
         make: (p, g) => b.maxPoolScatter(p!, g!, pool),
       };
+    },
+  ],
+  standardize: [
+    (b, random) => {
+      const { shape, epsilon } = channelCase(random);
+      return { label: `[${shape}]`, operands: [{ shape }], make: (x) => b.standardize(x!, epsilon) };
+    },
+  ],
+  standardizeGrad: [
+    (b, random) => {
+      const { shape, epsilon } = channelCase(random);
+      return {
+        label: `[${shape}]`,
+        operands: [{ shape }, { shape }],
+        make: (x, g) => b.standardizeGrad(x!, g!, epsilon),
+      };
+    },
+  ],
+  variance: [
+    (b, random) => {
+      const { shape } = channelCase(random);
+      return { label: `[${shape}]`, operands: [{ shape }], make: (x) => b.variance(x!) };
     },
   ],
   softmax: normalised('softmax'),

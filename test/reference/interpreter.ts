@@ -176,6 +176,16 @@ function normalise(x: Tensor, axis: number, logarithmic: boolean): Float64Array 
   return out;
 }
 
+/** The elements of every channel (axis 1), as flat indices, and their moments. */
+function channels({ shape, data }: Tensor): { at: number[]; mean: number; variance: number }[] {
+  const inner = shape.slice(2).reduce((product, size) => product * size, 1);
+  return Array.from({ length: shape[1]! }, (_, c) => {
+    const at = [...data.keys()].filter((i) => Math.floor(i / inner) % shape[1]! === c);
+    const mean = at.reduce((sum, i) => sum + data[i]!, 0) / at.length;
+    return { at, mean, variance: at.reduce((sum, i) => sum + (data[i]! - mean) ** 2, 0) / at.length };
+  });
+}
+
 const fed = (): never => {
   throw new Error('a source is not computed');
 };
@@ -319,6 +329,26 @@ const kernels: { readonly [T in OpType]: Kernel<T> } = {
     maxima(x!, g!.shape, pool).forEach((at, i) => (out[at]! += g!.data[i]!));
     return out;
   },
+  standardize: (_node, [x], { epsilon }) => {
+    const out = new Float64Array(x!.data.length);
+    for (const { at, mean, variance } of channels(x!)) {
+      for (const i of at) out[i] = (x!.data[i]! - mean) / Math.sqrt(variance + epsilon);
+    }
+    return out;
+  },
+  // Entry (i, j) of the Jacobian: (δ_ij − 1/n − y_i y_j/n)/√(variance + ε).
+  standardizeGrad: (_node, [x, g], { epsilon }) => {
+    const out = new Float64Array(x!.data.length);
+    for (const { at, mean, variance } of channels(x!)) {
+      const deviation = Math.sqrt(variance + epsilon);
+      const y = (i: number): number => (x!.data[i]! - mean) / deviation;
+      for (const i of at) {
+        for (const j of at) out[i]! += (Number(i === j) - (1 + y(i) * y(j)) / at.length) * (g!.data[j]! / deviation);
+      }
+    }
+    return out;
+  },
+  variance: (_node, [x]) => Float64Array.from(channels(x!), ({ variance }) => variance),
   softmax: (_node, [x], { axis }) => normalise(x!, axis, false),
   logSoftmax: (_node, [x], { axis }) => normalise(x!, axis, true),
 };

@@ -1,7 +1,7 @@
 import type { GraphBuilder } from '../graph/builder';
 import type { AnyNode, GraphNode, OpType } from '../graph/ir';
 import { dependents, reachable } from '../graph/traversal';
-import { derivatives, safeLog } from './vjp';
+import { derivatives, safeLog, standardizeJacobian } from './vjp';
 
 type Tangent = AnyNode | undefined;
 
@@ -127,6 +127,17 @@ const jvpRules: { readonly [T in OpType]: JvpRule<T> } = {
   maxPool: (b, { inputs: [x], attributes }, [t]) => b.maxPoolGather(x!, t!, attributes),
   maxPoolGather: linearInSecond(),
   maxPoolScatter: linearInSecond(),
+
+  standardize: (b, { inputs: [x], attributes: { epsilon } }, [t]) => b.standardizeGrad(x!, t!, epsilon),
+  // In the first input by its definition.
+  standardizeGrad: (b, { inputs: [x, y], attributes: { epsilon } }, [tx, ty]) =>
+    sum(
+      b,
+      lift(tx, (t) => jvp(b, [standardizeJacobian(b, x!, y!, epsilon)], new Map([[x!, t]]))[0]!),
+      lift(ty, (t) => b.standardizeGrad(x!, t, epsilon)),
+    ),
+  // 2 mean((x − mean)·ẋ)
+  variance: (b, { inputs: [x] }, [t]) => b.mul(b.scalar(2), b.channelMean(b.mul(b.sub(x!, b.channelMean(x!)), t!))),
 
   // y (ẋ − Σ y·ẋ)
   softmax: (b, node, [t]) => {

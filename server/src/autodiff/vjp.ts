@@ -1,5 +1,6 @@
 import type { GraphBuilder } from '../graph/builder';
 import type { AnyNode, GraphNode, OpType } from '../graph/ir';
+import { elementCount } from '../graph/shapes';
 import { dependents, reachable } from '../graph/traversal';
 
 /**
@@ -40,6 +41,15 @@ export const derivatives = {
 export function safeLog(b: GraphBuilder, a: AnyNode): AnyNode {
   const positive = b.step(a);
   return b.where(positive, b.log(b.where(positive, a, b.scalar(1))), b.scalar(0));
+}
+
+/** What `standardizeGrad` is, in ops that can be differentiated. */
+export function standardizeJacobian(b: GraphBuilder, x: AnyNode, g: AnyNode, epsilon: number): AnyNode {
+  const centred = b.sub(x, b.channelMean(x));
+  const inverseDeviation = b.reciprocal(b.sqrt(b.add(b.variance(x), b.scalar(epsilon))));
+  const y = b.mul(centred, inverseDeviation);
+  const projected = b.sub(b.sub(g, b.channelMean(g)), b.mul(y, b.channelMean(b.mul(g, y))));
+  return b.mul(projected, inverseDeviation);
 }
 
 /** Reverse-mode rules. Total over the op type: a missing rule does not compile. */
@@ -130,6 +140,19 @@ const vjpRules: { readonly [T in OpType]: VjpRule<T> } = {
   maxPool: (b, { inputs: [x], attributes }, g) => [b.maxPoolScatter(x!, g, attributes)],
   maxPoolGather: (b, { inputs: [x], attributes }, g) => [undefined, b.maxPoolScatter(x!, g, attributes)],
   maxPoolScatter: (b, { inputs: [x], attributes }, g) => [undefined, b.maxPoolGather(x!, g, attributes)],
+
+  standardize: (b, { inputs: [x], attributes: { epsilon } }, g) => [b.standardizeGrad(x!, g, epsilon)],
+  // Symmetric in the second input; in the first by its definition.
+  standardizeGrad: (b, node, g) => {
+    const [x, y] = node.inputs;
+    const { epsilon } = node.attributes;
+    return [vjp(b, [standardizeJacobian(b, x!, y!, epsilon)], [g], [x!])[0], b.standardizeGrad(x!, g, epsilon)];
+  },
+  // 2 g (x − mean)/count: what moves the mean does not move the variance
+  variance: (b, { inputs: [x], shape }, g) => {
+    const perElement = b.scalar((2 * elementCount(shape)) / elementCount(x!.shape));
+    return [b.mul(b.mul(g, perElement), b.sub(x!, b.channelMean(x!)))];
+  },
 
   // y (g − Σ g·y)
   softmax: (b, node, g) => {

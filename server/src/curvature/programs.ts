@@ -2,7 +2,7 @@ import { jvp } from '../autodiff/jvp';
 import { vjp } from '../autodiff/vjp';
 import type { CurvatureKind } from '../../../protocol/analysis';
 import type { AnyNode, Graph } from '../graph/ir';
-import type { Model } from '../graph/model';
+import type { Model, TrainingModel } from '../graph/model';
 import { foldScales } from '../graph/passes/fold-scales';
 
 /** Names of what the programs are fed and what they answer. */
@@ -11,6 +11,7 @@ export const LOGITS = 'logits';
 export const LOSS = 'loss';
 export const direction = (probe: number, layer: string): string => `direction ${probe} ${layer}`;
 export const product = (probe: number, layer: string): string => `product ${probe} ${layer}`;
+export const moment = (statistic: string): string => `moment ${statistic}`;
 export const gradient = (parameter: string): string => `gradient ${parameter}`;
 
 /** Logits of a batch. */
@@ -26,13 +27,29 @@ function crossEntropy({ builder: b }: Model, logits: AnyNode): AnyNode {
 }
 
 /** Loss and its gradient in parameters by name, the prunable weights unless others are named, one tensor each. */
-export function gradientProgram(model: Model, names: readonly string[] = layerNames(model)): Graph {
-  const logits = foldScales(model.builder, model.logits);
+export function gradientProgram(model: Model, names: readonly string[] = layerNames(model), fold = true): Graph {
+  const logits = fold ? foldScales(model.builder, model.logits) : model.logits;
   const loss = crossEntropy(model, logits);
   const gradients = lossGradients(model, loss, names);
   return {
     outputs: [{ name: LOSS, node: loss }, ...names.map((name, i) => ({ name: gradient(name), node: gradients[i]! }))],
   };
+}
+
+/**
+ * Loss, its gradient in every parameter, and the moments of the batch that the
+ * running statistics of normalisations are made of.
+ */
+export function trainingProgram(model: TrainingModel): Graph {
+  const { parameters, normalizations } = model;
+  const names = [...parameters.keys()];
+  // Folding makes new nodes, of which the moments know nothing.
+  const { outputs } = gradientProgram(model, names, normalizations.length === 0);
+  const moments = normalizations.flatMap(({ mean, variance, batchMean, batchVariance }) => [
+    { name: moment(mean.name), node: batchMean },
+    { name: moment(variance.name), node: batchVariance },
+  ]);
+  return { outputs: [...outputs, ...moments] };
 }
 
 /**

@@ -19,10 +19,14 @@ export interface CompiledGraph {
   /** Names and shapes that `run` must be fed. */
   readonly feeds: ReadonlyMap<string, Shape>;
   /**
-   * Values of the graph's outputs by name. Throws `AnalysisError` when the
-   * engine fails. Not to be called again before it has answered.
+   * Values of the graph's outputs by name, those named in `into` written there
+   * instead of into a new array. Throws `AnalysisError` when the engine fails.
+   * Not to be called again before it has answered.
    */
-  run(feeds: ReadonlyMap<string, Float32Array>): Promise<ReadonlyMap<string, Float32Array>>;
+  run(
+    feeds: ReadonlyMap<string, Float32Array>,
+    into?: ReadonlyMap<string, Float32Array>,
+  ): Promise<ReadonlyMap<string, Float32Array>>;
   /** Frees the memory; the graph cannot be run afterwards. */
   dispose(): Promise<void>;
 }

@@ -62,7 +62,8 @@ async function compile(
       intraOpNumThreads: threads,
     }),
   );
-  return new OrtGraph(runtime, session, feeds);
+  const results = new Map(graph.outputs.map(({ name, node }) => [name, node.shape]));
+  return new OrtGraph(runtime, session, feeds, results);
 }
 
 class OrtGraph implements CompiledGraph {
@@ -70,9 +71,13 @@ class OrtGraph implements CompiledGraph {
     private readonly runtime: Runtime,
     private readonly session: InferenceSession,
     readonly feeds: ReadonlyMap<string, Shape>,
+    private readonly results: ReadonlyMap<string, Shape>,
   ) {}
 
-  async run(feeds: ReadonlyMap<string, Float32Array>): Promise<ReadonlyMap<string, Float32Array>> {
+  async run(
+    feeds: ReadonlyMap<string, Float32Array>,
+    into: ReadonlyMap<string, Float32Array> = new Map(),
+  ): Promise<ReadonlyMap<string, Float32Array>> {
     const tensors: Record<string, Tensor> = {};
     for (const [name, shape] of this.feeds) {
       const value = feeds.get(name);
@@ -81,7 +86,13 @@ class OrtGraph implements CompiledGraph {
       }
       tensors[name] = new this.runtime.Tensor('float32', value, shape);
     }
-    const results = await attempt('run the graph', () => this.session.run(tensors));
+    const fetches = Object.fromEntries(
+      [...this.results].map(([name, shape]) => {
+        const value = into.get(name);
+        return [name, value === undefined ? null : new this.runtime.Tensor('float32', value, shape)];
+      }),
+    );
+    const results = await attempt('run the graph', () => this.session.run(tensors, fetches));
     return new Map(Object.entries(results).map(([name, tensor]) => [name, tensor.data as Float32Array]));
   }
 

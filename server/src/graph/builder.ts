@@ -147,6 +147,16 @@ export class GraphBuilder {
   maxPoolScatter = (x: AnyNode, g: AnyNode, attributes: PoolAttributes): AnyNode =>
     this.make('maxPoolScatter', [x, g], attributes);
 
+  standardize = (x: AnyNode, epsilon: number): AnyNode => this.make('standardize', [x], { epsilon });
+  standardizeGrad = (x: AnyNode, g: AnyNode, epsilon: number): AnyNode =>
+    this.make('standardizeGrad', [x, g], { epsilon });
+  variance = (x: AnyNode): AnyNode => this.make('variance', [x], {});
+  /** Mean over all axes but the channels', [1, C, 1, …]. */
+  channelMean(x: AnyNode): AnyNode {
+    const axes = x.shape.map((_, axis) => axis).filter((axis) => axis !== 1);
+    return this.mul(this.reduceSum(x, axes), this.scalar(x.shape[1]! / elementCount(x.shape)));
+  }
+
   softmax = (x: AnyNode, axis: number): AnyNode =>
     this.make('softmax', [x], { axis: axis < 0 ? axis + x.shape.length : axis });
   logSoftmax = (x: AnyNode, axis: number): AnyNode =>

@@ -5,8 +5,8 @@
  * What is absent on purpose. There are no integer or boolean tensors: indices,
  * axes and shapes are attributes, masks are floats 0 and 1. There are no
  * dynamic shapes: every node knows its shape when it is made. There is no
- * training mode. A node is immutable and refers to its inputs; nothing refers
- * to its users.
+ * state: running statistics are results that whoever trains keeps. A node is
+ * immutable and refers to its inputs; nothing refers to its users.
  *
  * The set is closed under differentiation: the `vjp` and `jvp` rule of every
  * op is written with ops of the set (`../autodiff`).
@@ -108,6 +108,17 @@ export interface OpAttributes {
   maxPoolGather: PoolAttributes;
   /** (x, g): adjoint of `maxPoolGather` in t. Linear in g. */
   maxPoolScatter: PoolAttributes;
+
+  // Moments of every channel (axis 1) over all other axes, for batch normalisation in training.
+  /** y = (x − mean)/√(variance + ε). */
+  standardize: { readonly epsilon: number };
+  /**
+   * (x, g): the Jacobian of `standardize` at x, which is symmetric, times g:
+   * (g − mean(g) − y·mean(g·y))/√(variance + ε). Linear in g.
+   */
+  standardizeGrad: { readonly epsilon: number };
+  /** Mean squared deviation from the mean, [1, C, 1, …]. */
+  variance: object;
 
   // Normalised exponentials over one axis.
   softmax: { readonly axis: number };

@@ -29,6 +29,25 @@ export interface Model {
   readonly layers: readonly PrunableLayer[];
 }
 
+/** A batch normalisation in training: its running statistics, and what a batch contributes to them. */
+export interface Normalization {
+  readonly mean: Parameter;
+  readonly variance: Parameter;
+  /** What is kept of the running statistics at a step (ONNX; PyTorch's momentum is 1 minus this). */
+  readonly momentum: number;
+  /** [1, C, 1, …]. */
+  readonly batchMean: AnyNode;
+  /** Of the batch as it is, divided by `count`. */
+  readonly batchVariance: AnyNode;
+  /** Elements per channel in a batch. */
+  readonly count: number;
+}
+
+/** A network in training: its normalisations use the batch's own statistics, and the running ones reach no logit. */
+export interface TrainingModel extends Model {
+  readonly normalizations: readonly Normalization[];
+}
+
 export interface Parameter {
   readonly name: string;
   readonly shape: Shape;

@@ -223,6 +223,18 @@ export const shapeRules: { readonly [T in OpType]: ShapeRule<T> } = {
     requireThat(sameShape(g!, out), () => `max-pool gradient ${formatShape(g!)} for ${formatShape(x!)}`);
     return x!;
   },
+  standardize: ([x]) => {
+    requireThat(x!.length >= 2, () => `moments of the channels of ${formatShape(x!)}`);
+    return x!;
+  },
+  standardizeGrad: ([x, g]) => {
+    requireThat(x!.length >= 2 && sameShape(x!, g!), () => `gradient ${formatShape(g!)} for ${formatShape(x!)}`);
+    return x!;
+  },
+  variance: ([x]) => {
+    requireThat(x!.length >= 2, () => `moments of the channels of ${formatShape(x!)}`);
+    return x!.map((size, axis) => (axis === 1 ? size : 1));
+  },
   softmax: asInput,
   logSoftmax: asInput,
 };

@@ -1,182 +1,186 @@
-import { gradient, gradientProgram, LOSS, TARGETS } from '../curvature/programs';
-import type { PreparedSamples } from '../dataset/dataset';
+import { gradient, LOSS, moment, TARGETS, trainingProgram } from '../curvature/programs';
 import type { CompiledGraph, Engine } from '../engine/engine';
-import { AnalysisError } from '../errors';
-import type { Model, Parameter } from '../graph/model';
-import { elementCount } from '../graph/shapes';
-import { Random } from '../random';
+import type { Model, Normalization, TrainingModel } from '../graph/model';
 
 /**
  * L1-regularised training by stochastic gradient descent with momentum (LOMP,
  * arXiv 2306.05857): over the mini-batches B,
  *
- *     g = ∇ (1/|B|) Σ_B −log softmax(logits)[label] + μ·sign(w)   (μ on prunable weights only)
- *     v ← m·v + g
- *     w ← w − η·v
+ *     g = ∇ (1/|B|) Σ_B −log softmax(logits)[label] + α·w
+ *     subgradient:  v ← m·v + g + μ·sign(w)      w ← w − η·v
+ *     proximal:     v ← m·v + g                  w ← S(w − η·v, η·μ)
  *
- * with sign(0) = 0. Weights are float32, and so is v. Every parameter of the
- * network moves, biases too. Normalisation is in evaluation mode, as everywhere
- * here: its statistics are parameters like any other.
+ * with sign(0) = 0, S(x, t) = sign(x)·max(|x| − t, 0), and μ on prunable
+ * weights only. α is on every parameter, as in PyTorch. Weights are float32,
+ * and so is v; the arithmetic between is float64.
+ *
+ * Every parameter of the network moves, biases too. A network imported for
+ * training normalises by the statistics of the batch, and the running ones
+ * follow as in PyTorch, the variance without bias.
  */
 export interface SgdOptions {
   /** m. */
   readonly momentum: number;
   /** μ, the coefficient of ‖w‖₁ over the prunable weights; 0 for none. */
   readonly l1: number;
+  /** Subgradient when absent. */
+  readonly l1Mode?: 'subgradient' | 'proximal';
+  /** α; 0 when absent. */
+  readonly weightDecay?: number;
+  /** Of prunable weights, by name: 0 where a weight is zero and stays it. */
+  readonly mask?: ReadonlyMap<string, Uint8Array>;
 }
 
-/** η from the part of the training that is done, 0 at the first step and below 1 at the last. */
-export type LearningRate = (progress: number) => number;
-
-/** From `rate` down to 0 along half a cosine (Loshchilov & Hutter 2017). */
-export function cosineRate(rate: number): LearningRate {
-  return (progress) => (rate * (1 + Math.cos(Math.PI * progress))) / 2;
+interface Compiled {
+  readonly model: TrainingModel;
+  readonly graph: CompiledGraph;
 }
 
-/** The state of a training: weights and velocities, and the gradient that moves them. */
+/** The state of a training: weights, velocities and running statistics, and the gradient that moves them. */
 export class SgdTrainer {
-  /** The weights, which every step overwrites. */
-  readonly parameters: ReadonlyMap<string, Parameter>;
-  private readonly velocities: ReadonlyMap<string, Float32Array>;
-  private readonly feeds = new Map<string, Float32Array>();
+  /** Weights and running statistics by name, which every step overwrites. */
+  readonly values: ReadonlyMap<string, Float32Array>;
+  /** v of every parameter. */
+  readonly velocities: ReadonlyMap<string, Float32Array>;
+  private readonly gradients: ReadonlyMap<string, Float32Array>;
   private readonly penalised: ReadonlySet<string>;
+  private readonly masked: ReadonlyMap<string, Int32Array>;
+  private readonly feeds: Map<string, Float32Array>;
 
   private constructor(
-    private readonly model: Model,
+    private readonly model: TrainingModel,
     private readonly options: SgdOptions,
-    private readonly graph: CompiledGraph,
+    private readonly bySize: ReadonlyMap<number, Compiled>,
   ) {
-    this.parameters = new Map(
-      [...model.parameters].map(([name, parameter]) => [
-        name,
-        { ...parameter, value: Float32Array.from(parameter.value) },
-      ]),
+    const statistics = model.normalizations.flatMap(({ mean, variance }) => [mean, variance]);
+    this.values = new Map(
+      [...model.parameters.values(), ...statistics].map(({ name, value }) => [name, Float32Array.from(value)]),
     );
-    this.velocities = new Map([...model.parameters].map(([name, { value }]) => [name, new Float32Array(value.length)]));
+    const zeros = (): Map<string, Float32Array> =>
+      new Map([...model.parameters].map(([name, { value }]) => [name, new Float32Array(value.length)]));
+    this.velocities = zeros();
+    this.gradients = new Map([...zeros()].map(([name, value]) => [gradient(name), value]));
     this.penalised = new Set(model.layers.map(({ name }) => name));
-    for (const [name, { value }] of this.parameters) this.feeds.set(name, value);
+    this.masked = new Map([...(options.mask ?? [])].map(([name, mask]) => [name, zerosOf(mask)]));
+    this.feeds = new Map([...model.parameters.keys()].map((name) => [name, this.values.get(name)!]));
+    this.applyMask();
   }
 
   /**
-   * A training that begins at the model's weights, which it copies.
+   * A training that begins at the first model's weights, which it copies.
    *
+   * @param models the network at every batch size that steps are made with
    * @throws AnalysisError when the engine refuses the gradient
    */
-  static async create(engine: Engine, model: Model, options: SgdOptions): Promise<SgdTrainer> {
-    const graph = await engine.compile(gradientProgram(model, [...model.parameters.keys()]));
-    return new SgdTrainer(model, options, graph);
+  static async create(
+    engine: Engine,
+    models: readonly (Model | TrainingModel)[],
+    options: SgdOptions,
+  ): Promise<SgdTrainer> {
+    const bySize = new Map<number, Compiled>();
+    for (const given of models) {
+      const model = 'normalizations' in given ? given : { ...given, normalizations: [] };
+      const graph = await engine.compile(trainingProgram(model));
+      bySize.set(model.input.shape[0]!, { model, graph });
+    }
+    const [first] = bySize.values();
+    return new SgdTrainer(first!.model, options, bySize);
   }
 
   /** The model with the weights as they are now, copied. */
   get trained(): Model {
-    const parameters = [...this.parameters].map(
-      ([name, parameter]) => [name, { ...parameter, value: Float32Array.from(parameter.value) }] as const,
+    const parameters = [...this.model.parameters].map(
+      ([name, parameter]) => [name, { ...parameter, value: Float32Array.from(this.values.get(name)!) }] as const,
     );
     return { ...this.model, parameters: new Map(parameters) };
   }
 
   /**
-   * One step at rate η, and the batch's loss before it, without the penalty.
+   * One step at rate η, and the batch's loss before it, without penalty and
+   * decay. Where that is not finite nothing moves.
    *
-   * @param inputs [batch, …sampleShape]
+   * @param inputs [batch, …sampleShape], batch the size of one of the models
    * @param targets [batch, classes]: what each row's classes weigh in the mean
-   * @throws AnalysisError when the loss is not finite
    */
   async step(inputs: Float32Array, targets: Float32Array, rate: number): Promise<number> {
-    this.feeds.set(this.model.input.attributes.name, inputs).set(TARGETS, targets);
-    const results = await this.graph.run(this.feeds);
+    const classes = this.model.logits.shape[1]!;
+    const { model, graph } = this.bySize.get(targets.length / classes)!;
+    this.feeds.set(model.input.attributes.name, inputs).set(TARGETS, targets);
+    const results = await graph.run(this.feeds, this.gradients);
     const loss = results.get(LOSS)![0]!;
-    if (!Number.isFinite(loss)) {
-      throw new AnalysisError(`training diverged: the loss is ${loss}; lower the learning rate`);
-    }
-    for (const [name, { value }] of this.parameters) {
+    if (!Number.isFinite(loss)) return loss;
+    for (const name of model.parameters.keys()) {
       const l1 = this.penalised.has(name) ? this.options.l1 : 0;
-      move(value, this.velocities.get(name)!, results.get(gradient(name))!, rate, this.options.momentum, l1);
+      this.move(name, rate, l1);
     }
+    this.applyMask();
+    for (const normalization of model.normalizations) this.follow(normalization, results);
     return loss;
   }
 
-  dispose(): Promise<void> {
-    return this.graph.dispose();
+  async dispose(): Promise<void> {
+    for (const { graph } of this.bySize.values()) await graph.dispose();
+  }
+
+  private move(name: string, rate: number, l1: number): void {
+    const { momentum, weightDecay = 0, l1Mode = 'subgradient' } = this.options;
+    const weights = this.values.get(name)!;
+    const velocity = this.velocities.get(name)!;
+    const slope = this.gradients.get(gradient(name))!;
+    const pull = l1Mode === 'subgradient' ? l1 : 0;
+    descend(weights, velocity, slope, rate, momentum, weightDecay, pull);
+    if (l1Mode === 'proximal' && l1 > 0) shrink(weights, rate * l1);
+  }
+
+  private applyMask(): void {
+    for (const [name, zeros] of this.masked) {
+      const weights = this.values.get(name)!;
+      const velocity = this.velocities.get(name)!;
+      for (const i of zeros) weights[i] = velocity[i] = 0;
+    }
+  }
+
+  /** running ← momentum·running + (1 − momentum)·batch. */
+  private follow({ mean, variance, momentum, count }: Normalization, results: ReadonlyMap<string, Float32Array>): void {
+    for (const [{ name }, factor] of [
+      [mean, 1],
+      [variance, count / (count - 1)],
+    ] as const) {
+      const running = this.values.get(name)!;
+      const batch = results.get(moment(name))!;
+      for (let i = 0; i < running.length; i++) {
+        running[i] = momentum * running[i]! + (1 - momentum) * factor * batch[i]!;
+      }
+    }
   }
 }
 
-/** v ← m·v + g + μ·sign(w), w ← w − η·v, in place. */
-function move(
+/** v ← m·v + g + α·w + μ·sign(w), w ← w − η·v, in place. */
+function descend(
   weights: Float32Array,
   velocity: Float32Array,
   slope: Float32Array,
   rate: number,
   momentum: number,
+  decay: number,
   l1: number,
 ): void {
   for (let i = 0; i < weights.length; i++) {
-    const v = momentum * velocity[i]! + slope[i]! + l1 * Math.sign(weights[i]!);
+    const w = weights[i]!;
+    const v = momentum * velocity[i]! + slope[i]! + (w > 0 ? l1 : w < 0 ? -l1 : 0) + decay * w;
     velocity[i] = v;
-    weights[i]! -= rate * v;
+    weights[i] = w - rate * v;
   }
 }
 
-export interface TrainingOptions extends SgdOptions {
-  readonly epochs: number;
-  readonly rate: LearningRate;
-  /** Of the order of the samples. */
-  readonly seed: number;
-}
-
-/** Called after every epoch with its number, from 1, and the mean loss of its batches as they were trained on. */
-export type AfterEpoch = (epoch: number, loss: number) => void | Promise<void>;
-
-/**
- * Trains a network, in mini-batches of the size it was built for, each epoch in
- * an order of its own; a last batch that is smaller counts by its own mean. The
- * same seed, samples and engine (with a fixed number of threads) give the same
- * bytes.
- *
- * @returns the model with new weights; the one given stays as it is
- * @throws AnalysisError when the training diverges
- */
-export async function train(
-  engine: Engine,
-  model: Model,
-  samples: PreparedSamples,
-  options: TrainingOptions,
-  onEpoch: AfterEpoch = () => undefined,
-): Promise<Model> {
-  const [size, classes] = model.logits.shape as [number, number];
-  const perEpoch = Math.ceil(samples.count / size);
-  const trainer = await SgdTrainer.create(engine, model, options);
-  try {
-    for (let epoch = 0; epoch < options.epochs; epoch++) {
-      const order = Random.stream(options.seed, `epoch ${epoch}`).permutation(samples.count);
-      let loss = 0;
-      for (let batch = 0; batch < perEpoch; batch++) {
-        const chosen = order.subarray(batch * size, (batch + 1) * size);
-        const { inputs, targets } = gatherBatch(samples, chosen, size, classes);
-        const rate = options.rate((epoch + batch / perEpoch) / options.epochs);
-        loss += ((await trainer.step(inputs, targets, rate)) * chosen.length) / samples.count;
-      }
-      await onEpoch(epoch + 1, loss);
-    }
-    return trainer.trained;
-  } finally {
-    await trainer.dispose();
+/** w ← sign(w)·max(|w| − t, 0), in place: the proximal operator of t‖w‖₁. */
+function shrink(weights: Float32Array, threshold: number): void {
+  for (let i = 0; i < weights.length; i++) {
+    const w = weights[i]!;
+    weights[i] = w > threshold ? w - threshold : w < -threshold ? w + threshold : 0;
   }
 }
 
-/** The chosen samples as a batch of `size`; rows past them weigh nothing. */
-function gatherBatch(
-  samples: PreparedSamples,
-  chosen: Uint32Array,
-  size: number,
-  classes: number,
-): { inputs: Float32Array; targets: Float32Array } {
-  const width = elementCount(samples.sampleShape);
-  const inputs = new Float32Array(size * width);
-  const targets = new Float32Array(size * classes);
-  chosen.forEach((sample, row) => {
-    inputs.set(samples.inputs.subarray(sample * width, (sample + 1) * width), row * width);
-    targets[row * classes + samples.labels[sample]!] = 1 / chosen.length;
-  });
-  return { inputs, targets };
+function zerosOf(mask: Uint8Array): Int32Array {
+  return Int32Array.from([...mask.keys()].filter((i) => mask[i] === 0));
 }

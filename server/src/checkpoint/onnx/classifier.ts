@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { InputError } from '../../errors';
 import type { GraphBuilder } from '../../graph/builder';
 import type { AnyNode } from '../../graph/ir';
-import type { Model } from '../../graph/model';
+import type { Model, TrainingModel } from '../../graph/model';
 import { elementCount, formatShape } from '../../graph/shapes';
 import { reachable } from '../../graph/traversal';
 import { formatDeclared, importGraph, type ImportedGraph } from './import';
@@ -15,10 +15,24 @@ import type { OnnxFile, ValueInfo } from './reader';
  * @throws InputError when the graph cannot be imported, or is no classifier
  */
 export function importClassifier(file: OnnxFile, { batch }: { readonly batch: number }): Model {
+  return importNetwork(file, batch, false);
+}
+
+/**
+ * The same for training: batch normalisation uses the statistics of the batch.
+ * Dropout stays inactive.
+ *
+ * @throws InputError as `importClassifier` does, and for running statistics that are not stored
+ */
+export function importForTraining(file: OnnxFile, { batch }: { readonly batch: number }): TrainingModel {
+  return importNetwork(file, batch, true);
+}
+
+function importNetwork(file: OnnxFile, batch: number, training: boolean): TrainingModel {
   const place = basename(file.path);
   const input = onlyInput(file, place);
   const output = onlyOutput(file, place);
-  const graph = bindBatch(file, input, batch);
+  const graph = bindBatch(file, input, batch, training);
   const node = graph.outputs.get(output.name);
   const fed = graph.inputs.get(input.name);
   if (node === undefined || fed === undefined || !reachable([node]).includes(fed)) {
@@ -39,6 +53,7 @@ export function importClassifier(file: OnnxFile, { batch }: { readonly batch: nu
     logits,
     parameters: new Map([...graph.parameters].filter(([name]) => reached.has(name))),
     layers,
+    normalizations: graph.normalizations,
   };
 }
 
@@ -66,7 +81,7 @@ function onlyOutput({ outputs }: OnnxFile, place: string): ValueInfo {
 }
 
 /** Imports with the leading dimension of the input set to `batch`, whatever the file was exported with. */
-function bindBatch(file: OnnxFile, { name, shape }: ValueInfo, batch: number): ImportedGraph {
+function bindBatch(file: OnnxFile, { name, shape }: ValueInfo, batch: number, training: boolean): ImportedGraph {
   const place = `input ${JSON.stringify(name)}, ${basename(file.path)}`;
   if (shape === null || shape.length < 2 || !shape.slice(1).every((size) => typeof size === 'number')) {
     const declared = shape === null ? 'unknown' : formatDeclared(shape);
@@ -78,7 +93,7 @@ function bindBatch(file: OnnxFile, { name, shape }: ValueInfo, batch: number): I
   // An exporter that names the batch still traced the network with one sample.
   const own = typeof shape[0] === 'number' && shape[0] > 0 ? shape[0] : 1;
   const bound = (size: number): ImportedGraph =>
-    importGraph(file, { shapes: new Map([[name, [size, ...sample]]]), rebatch: { from: own, to: size } });
+    importGraph(file, { shapes: new Map([[name, [size, ...sample]]]), rebatch: { from: own, to: size }, training });
   try {
     return bound(batch);
   } catch (error) {

@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { InputError } from '../../errors';
 import { GraphBuilder } from '../../graph/builder';
 import type { AnyNode, GraphNode, Shape } from '../../graph/ir';
-import type { Parameter, PrunableLayer } from '../../graph/model';
+import type { Normalization, Parameter, PrunableLayer } from '../../graph/model';
 import { elementCount, formatShape, ShapeError } from '../../graph/shapes';
 import { reachable } from '../../graph/traversal';
 import { isElementType, isFloat, toFloat32, type KnownTensor } from './elements';
@@ -26,6 +26,8 @@ export interface ImportOptions {
   readonly frozen?: ReadonlyMap<string, KnownTensor>;
   /** Set where `shapes` bind another batch size than the file was exported with. */
   readonly rebatch?: Rebatch;
+  /** Batch normalisation by the batch's own statistics. */
+  readonly training?: boolean;
 }
 
 /** An ONNX graph in terms of the IR: static shapes, float tensors. */
@@ -39,6 +41,8 @@ export interface ImportedGraph {
   readonly constants: ReadonlyMap<string, KnownTensor>;
   /** Float initializers that reach an output, by name. */
   readonly parameters: ReadonlyMap<string, Parameter>;
+  /** Of a network in training. */
+  readonly normalizations: readonly Normalization[];
   /** Prunable layers that reach an output, in order of first use. */
   readonly layers: readonly PrunableLayer[];
 }
@@ -95,6 +99,7 @@ export function importGraph(file: OnnxFile, options: ImportOptions = {}): Import
     return value;
   };
 
+  const normalizations: Normalization[] = [];
   const used = new Set([...nodes.flatMap((node) => node.inputs), ...file.outputs.map(({ name }) => name)]);
   for (const node of nodes) {
     const view = new NodeView(
@@ -106,6 +111,7 @@ export function importGraph(file: OnnxFile, options: ImportOptions = {}): Import
       (output) => (node.outputs[output] ?? '') !== '' && used.has(node.outputs[output]!),
       options.rebatch ?? null,
       (tensor, name) => fromFile(tensor, name, weights.has(name)),
+      options.training === true ? normalizations : null,
     );
     const results = applyRule(view, file);
     for (const [index, name] of node.outputs.entries()) {
@@ -129,6 +135,7 @@ export function importGraph(file: OnnxFile, options: ImportOptions = {}): Import
     outputs,
     constants,
     parameters,
+    normalizations,
     layers: layers.filter(({ name }) => parameters.has(name)).map(({ name, op, shape }) => ({ name, op, shape })),
   };
 }

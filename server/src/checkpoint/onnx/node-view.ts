@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { InputError } from '../../errors';
 import type { AnyNode, Shape } from '../../graph/ir';
 import type { GraphBuilder } from '../../graph/builder';
+import type { Normalization } from '../../graph/model';
 import { formatShape } from '../../graph/shapes';
 import { isFloat, type ElementType, type KnownTensor } from './elements';
 import type { Attribute, OnnxNode } from './reader';
@@ -33,6 +34,8 @@ export class NodeView {
     readonly rebatch: Rebatch | null,
     /** A tensor of the file under the name by which the graph knows it. */
     readonly stored: (tensor: StoredTensor, name: string) => Value,
+    /** Collects the batch normalisations of a network in training; null in evaluation. */
+    readonly normalizations: Normalization[] | null = null,
   ) {}
 
   /** An error that names operator, node and file; `next` is what the user can do. */

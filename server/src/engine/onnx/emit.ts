@@ -186,9 +186,35 @@ const emissionRules: { readonly [T in OpType]: EmissionRule<T> } = {
     const sum = writer.node('ScatterElements', [zeros, at, values], { axis: 0, reduction: 'add' });
     return writer.node('Reshape', [sum, writer.ints(shape)]);
   },
+  standardize: ({ writer }, [x], { shape, attributes: { epsilon } }) => standardized(writer, x!, shape, epsilon).y,
+  standardizeGrad: ({ writer }, [x, g], { shape, attributes: { epsilon } }) => {
+    const { y, deviation } = standardized(writer, x!, shape, epsilon);
+    const mean = (value: string): string => writer.node('Div', [channelMean(writer, value, shape), deviation]);
+    const shared = writer.node('Add', [writer.node('Mul', [y, mean(writer.node('Mul', [g!, y]))]), mean(g!)]);
+    return writer.node('Sub', [writer.node('Div', [g!, deviation]), shared]);
+  },
+  variance: ({ writer }, [x], { inputs }) => centred(writer, x!, inputs[0]!.shape).variance,
   softmax: ({ writer }, inputs, { attributes: { axis } }) => writer.node('Softmax', inputs, { axis }),
   logSoftmax: ({ writer }, inputs, { attributes: { axis } }) => writer.node('LogSoftmax', inputs, { axis }),
 };
+
+function channelMean(writer: OnnxWriter, x: string, shape: Shape): string {
+  const axes = shape.map((_, axis) => axis).filter((axis) => axis !== 1);
+  return writer.node('ReduceMean', [x, writer.ints(axes)], { keepdims: 1 });
+}
+
+/** Deviations from the channels' means, and the variances. BatchNormalization answers neither, and is no faster. */
+function centred(writer: OnnxWriter, x: string, shape: Shape): { values: string; variance: string } {
+  const values = writer.node('Sub', [x, channelMean(writer, x, shape)]);
+  return { values, variance: channelMean(writer, writer.node('Mul', [values, values]), shape) };
+}
+
+/** The writer makes equal nodes once, so that gradients and running moments share them. */
+function standardized(writer: OnnxWriter, x: string, shape: Shape, epsilon: number): { y: string; deviation: string } {
+  const { values, variance } = centred(writer, x, shape);
+  const deviation = writer.node('Sqrt', [writer.node('Add', [variance, writer.scalar(epsilon)])]);
+  return { y: writer.node('Div', [values, deviation]), deviation };
+}
 
 /** Maxima and, where they are needed, their flat positions. */
 function pool(writer: OnnxWriter, x: string, attributes: PoolAttributes, withPositions = true): readonly string[] {

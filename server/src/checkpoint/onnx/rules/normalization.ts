@@ -1,11 +1,16 @@
 import type { AnyNode } from '../../../graph/ir';
+import type { Normalization, Parameter } from '../../../graph/model';
 import { elementCount, formatShape } from '../../../graph/shapes';
 import { DAMAGED, type NodeView } from '../node-view';
 import { tensorOf } from '../known';
 import { compute, knownValue, layout, nodeValue, type Rule } from './rule';
 import { identity } from './layout';
 
-/** Normalisation layers, in evaluation mode, and what is only active in training. */
+/**
+ * Normalisation layers, and what is only active in training. Dropout is
+ * inactive; batch normalisation uses the stored statistics, except where a
+ * network is imported for training.
+ */
 
 const EVALUATION = 'export the network in evaluation mode (model.eval())';
 
@@ -23,9 +28,36 @@ function batchNormalization(node: NodeView): AnyNode {
   const b = node.builder;
   const x = node.x(0);
   const [scale, shift, mean, variance] = [1, 2, 3, 4].map((i) => node.x(i)) as [AnyNode, AnyNode, AnyNode, AnyNode];
-  const factor = b.div(scale, b.sqrt(b.add(variance, b.scalar(node.float('epsilon', 1e-5)))));
+  const epsilon = node.float('epsilon', 1e-5);
+  if (node.normalizations !== null) {
+    node.normalizations.push(normalization(node, x));
+    const standard = b.standardize(x, epsilon);
+    return b.add(b.mul(standard, perChannel(node, scale, x)), perChannel(node, shift, x));
+  }
+  const factor = b.div(scale, b.sqrt(b.add(variance, b.scalar(epsilon))));
   const offset = b.sub(shift, b.mul(mean, factor));
   return b.add(b.mul(x, perChannel(node, factor, x)), perChannel(node, offset, x));
+}
+
+/** The statistics of a batch normalisation in training, which must be tensors of the file to be written back. */
+function normalization(node: NodeView, x: AnyNode): Normalization {
+  const b = node.builder;
+  const statistic = (index: number): Parameter => {
+    const stored = node.x(index);
+    if (stored.op !== 'parameter') {
+      throw node.error(`input ${index} is computed`, 'only statistics stored in the file can be trained');
+    }
+    const { values } = node.known(index);
+    return { name: stored.attributes.name, shape: stored.shape, value: Float32Array.from(values) };
+  };
+  return {
+    mean: statistic(3),
+    variance: statistic(4),
+    momentum: node.float('momentum', 0.9),
+    batchMean: b.channelMean(x),
+    batchVariance: b.variance(x),
+    count: elementCount(x.shape) / x.shape[1]!,
+  };
 }
 
 interface Standardized {
