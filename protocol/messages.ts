@@ -17,6 +17,7 @@ import type {
   Phase,
 } from './analysis';
 import type { PruneEvent, PruneRequest } from './prune';
+import type { TrainRequest } from './train';
 
 export type JobId = string;
 
@@ -108,6 +109,10 @@ export type ToCompute =
   | { readonly kind: 'analyze'; readonly request: AnalysisRequest }
   | { readonly kind: 'prune'; readonly request: PruneRequest };
 export type FromCompute = AnalysisEvent | PruneEvent;
+/** A training, which the command line alone starts; it answers with `TrainEvent`. */
+export type TrainTask = { readonly kind: 'train'; readonly request: TrainRequest };
+/** Sent to a compute process at work: to end a training after the epoch in progress. */
+export type Interrupt = { readonly kind: 'stop' };
 
 /** Extension host → limit panel. */
 export type ToPanel =

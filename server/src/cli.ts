@@ -11,6 +11,7 @@ import { fail, surviveClosedPipes, write } from './cli/output';
 import { asTyped } from './cli/paths';
 import { pruneCommand } from './cli/prune';
 import { outputWidth } from './cli/terminal';
+import { trainCommand } from './cli/train';
 import { toFailure } from './errors';
 import { summaryJson } from './report/json';
 import { inspectText } from './report/text';
@@ -28,6 +29,8 @@ async function main(): Promise<void> {
       return analyzeCommand(command);
     case 'prune':
       return pruneCommand(command);
+    case 'train':
+      return trainCommand(command);
   }
 }
 

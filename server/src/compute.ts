@@ -2,13 +2,18 @@
  * The compute process: one job, then it ends. It may block, use all the
  * memory it was granted, and crash; whoever started it kills it to cancel.
  */
-import type { FromCompute, ToCompute } from '../../protocol/messages';
+import type { FromCompute, Interrupt, ToCompute, TrainTask } from '../../protocol/messages';
+import type { TrainEvent } from '../../protocol/train';
 import { analyze } from './analysis/analyze';
 import { toFailure } from './errors';
+import { train } from './lomp/train';
 import { prune } from './prune/prune';
 
-process.once('message', (message: ToCompute) => {
-  void run(message);
+let stopping = false;
+
+process.on('message', (message: ToCompute | TrainTask | Interrupt) => {
+  if (message.kind === 'stop') stopping = true;
+  else void run(message);
 });
 
 // Without its parent nobody wants the answer.
@@ -17,10 +22,11 @@ process.once('disconnect', () => process.exit(0));
 // Ctrl-C in a terminal goes to every process there; whoever started this one decides.
 process.on('SIGINT', () => undefined);
 
-async function run(task: ToCompute): Promise<void> {
+async function run(task: ToCompute | TrainTask): Promise<void> {
   try {
     if (task.kind === 'analyze') await analyze(task.request, send);
-    else await send({ kind: 'pruned', result: await prune(task.request, send) });
+    else if (task.kind === 'prune') await send({ kind: 'pruned', result: await prune(task.request, send) });
+    else await train(task.request, send, () => stopping);
   } catch (error) {
     await send({ kind: 'failed', error: toFailure(error) });
   }
@@ -28,7 +34,7 @@ async function run(task: ToCompute): Promise<void> {
 }
 
 /** Resolves when the message has left the process: a session blocks the event loop, and nothing would be sent. */
-function send(event: FromCompute): Promise<void> {
+function send(event: FromCompute | TrainEvent): Promise<void> {
   return new Promise((resolve, reject) => {
     process.send!(event, undefined, undefined, (error) => (error === null ? resolve() : reject(error)));
   });

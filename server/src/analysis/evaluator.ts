@@ -115,7 +115,8 @@ export function crossEntropy(scores: Float32Array, label: number): number {
   return Math.log(total) + largest - scores[label]!;
 }
 
-function argMax(scores: Float32Array): number {
+/** Index of the largest, the first of equals. */
+export function argMax(scores: Float32Array): number {
   let best = 0;
   for (let i = 1; i < scores.length; i++) if (scores[i]! > scores[best]!) best = i;
   return best;

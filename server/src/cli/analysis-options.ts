@@ -133,7 +133,7 @@ export function readMeasureOptions(
 }
 
 /** "m,m,m;s,s,s" */
-function parseNormalize(text: string): NonNullable<DataOptions['normalize']> {
+export function parseNormalize(text: string): NonNullable<DataOptions['normalize']> {
   const parts = text.split(';').map((part) => part.split(',').map((item) => (item.trim() === '' ? NaN : Number(item))));
   const [mean, deviation] = parts;
   const valid =

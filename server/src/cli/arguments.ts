@@ -13,6 +13,7 @@ import {
 import { onlyFile, parse, pathOption, Values } from './option-values';
 import type { TypedPath } from './paths';
 import { parsePrune, PRUNE_USAGE, type PruneCommand } from './prune-arguments';
+import { parseTrain, TRAIN_USAGE, type TrainCommand } from './train-arguments';
 
 export type Command =
   | { readonly kind: 'help'; readonly text: string }
@@ -28,7 +29,8 @@ export type Command =
       /** Where the HTML report goes. */
       readonly report: TypedPath | undefined;
     }
-  | PruneCommand;
+  | PruneCommand
+  | TrainCommand;
 
 const USAGE = `Usage: pruning-limit COMMAND [OPTION ...]
 
@@ -38,6 +40,7 @@ Commands
   inspect FILE   list layers, shapes, weights, zeros and operators
   analyze FILE   compute the pruning limit from the curvature of the loss
   prune FILE     write a checkpoint with the smallest weights set to zero
+  train FILE     train with an L1 penalty, from a checkpoint or from nothing
 
 pruning-limit COMMAND --help says more. Exit status: 0 done, 1 analysis failed,
 2 bad usage or input.
@@ -71,6 +74,7 @@ const COMMAND_USAGE: Readonly<Record<string, string>> = {
   inspect: INSPECT_USAGE,
   analyze: ANALYZE_USAGE,
   prune: PRUNE_USAGE,
+  train: TRAIN_USAGE,
 };
 
 /**
@@ -86,6 +90,7 @@ export function parseCommand(argv: readonly string[]): Command {
   if (name === 'inspect') return parseInspect(rest);
   if (name === 'analyze') return parseAnalyze(rest);
   if (name === 'prune') return parsePrune(rest) ?? { kind: 'help', text: PRUNE_USAGE };
+  if (name === 'train') return parseTrain(rest) ?? { kind: 'help', text: TRAIN_USAGE };
   throw new InputError(`unknown command: ${name}; see pruning-limit --help`);
 }
 

@@ -37,12 +37,11 @@ export function gradientProgram(model: Model, names: readonly string[] = layerNa
 }
 
 /**
- * Loss, its gradient in every parameter, and the moments of the batch that the
+ * Loss, its gradient in the named parameters, and the moments of the batch that the
  * running statistics of normalisations are made of.
  */
-export function trainingProgram(model: TrainingModel): Graph {
-  const { parameters, normalizations } = model;
-  const names = [...parameters.keys()];
+export function trainingProgram(model: TrainingModel, names: readonly string[]): Graph {
+  const { normalizations } = model;
   // Folding makes new nodes, of which the moments know nothing.
   const { outputs } = gradientProgram(model, names, normalizations.length === 0);
   const moments = normalizations.flatMap(({ mean, variance, batchMean, batchVariance }) => [

@@ -1,14 +1,17 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import type { FromCompute, ToCompute } from '../../../protocol/messages';
+import type { FromCompute, Interrupt, ToCompute, TrainTask } from '../../../protocol/messages';
 
 /** What happens to a compute process. */
-export interface ComputeListener {
-  event(event: FromCompute): void;
+export interface ComputeListener<Event = FromCompute> {
+  event(event: Event): void;
   /** What the process writes to its standard error. */
   log(line: string): void;
   /** The process is gone; `failure` says why when it had not told its end itself. */
   gone(failure: string | null): void;
 }
+
+/** Kinds of the events that end a job. */
+const ENDINGS: ReadonlySet<string> = new Set(['done', 'pruned', 'trained', 'failed']);
 
 /** How long a compute process may take to go after its last event, in milliseconds. */
 const PATIENCE = 5000;
@@ -18,13 +21,13 @@ const PATIENCE = 5000;
  * crash; its starter hears of it and lives on. Killing it is how a job
  * is cancelled, so that cancelling never depends on what it is busy with.
  */
-export class ComputeProcess {
+export class ComputeProcess<Event extends { readonly kind: string } = FromCompute> {
   private readonly child: ChildProcess;
   private lastWords = '';
   private told = false;
 
   /** @param entry script of the compute process */
-  constructor(entry: string, task: ToCompute, listener: ComputeListener) {
+  constructor(entry: string, task: ToCompute | TrainTask, listener: ComputeListener<Event>) {
     this.child = fork(entry, [], {
       serialization: 'advanced',
       execArgv: [],
@@ -36,8 +39,8 @@ export class ComputeProcess {
       for (const line of text.trimEnd().split('\n')) listener.log(line);
     });
     this.child.on('message', (message) => {
-      const event = message as FromCompute;
-      if (event.kind === 'done' || event.kind === 'pruned' || event.kind === 'failed') {
+      const event = message as Event;
+      if (ENDINGS.has(event.kind)) {
         this.told = true;
         setTimeout(() => this.kill(), PATIENCE).unref();
       }
@@ -57,6 +60,11 @@ export class ComputeProcess {
 
   get pid(): number | undefined {
     return this.child.pid;
+  }
+
+  /** Asks a training to end after the epoch in progress. */
+  stop(): void {
+    this.child.send({ kind: 'stop' } satisfies Interrupt, () => undefined);
   }
 
   kill(): void {

@@ -1,6 +1,7 @@
 import { gradient, LOSS, moment, TARGETS, trainingProgram } from '../curvature/programs';
 import type { CompiledGraph, Engine } from '../engine/engine';
 import type { Model, Normalization, TrainingModel } from '../graph/model';
+import { trainableParameters } from './trainable';
 
 /**
  * L1-regularised training by stochastic gradient descent with momentum (LOMP,
@@ -14,7 +15,7 @@ import type { Model, Normalization, TrainingModel } from '../graph/model';
  * weights only. α is on every parameter, as in PyTorch. Weights are float32,
  * and so is v; the arithmetic between is float64.
  *
- * Every parameter of the network moves, biases too. A network imported for
+ * Biases move too; of the parameters only the constants of a preprocessing do not. A network imported for
  * training normalises by the statistics of the batch, and the running ones
  * follow as in PyTorch, the variance without bias.
  */
@@ -40,7 +41,7 @@ interface Compiled {
 export class SgdTrainer {
   /** Weights and running statistics by name, which every step overwrites. */
   readonly values: ReadonlyMap<string, Float32Array>;
-  /** v of every parameter. */
+  /** v of every parameter that moves. */
   readonly velocities: ReadonlyMap<string, Float32Array>;
   private readonly gradients: ReadonlyMap<string, Float32Array>;
   private readonly penalised: ReadonlySet<string>;
@@ -56,8 +57,9 @@ export class SgdTrainer {
     this.values = new Map(
       [...model.parameters.values(), ...statistics].map(({ name, value }) => [name, Float32Array.from(value)]),
     );
+    const moved = trainableParameters(model);
     const zeros = (): Map<string, Float32Array> =>
-      new Map([...model.parameters].map(([name, { value }]) => [name, new Float32Array(value.length)]));
+      new Map(moved.map((name) => [name, new Float32Array(this.values.get(name)!.length)]));
     this.velocities = zeros();
     this.gradients = new Map([...zeros()].map(([name, value]) => [gradient(name), value]));
     this.penalised = new Set(model.layers.map(({ name }) => name));
@@ -80,11 +82,17 @@ export class SgdTrainer {
     const bySize = new Map<number, Compiled>();
     for (const given of models) {
       const model = 'normalizations' in given ? given : { ...given, normalizations: [] };
-      const graph = await engine.compile(trainingProgram(model));
+      const graph = await engine.compile(trainingProgram(model, trainableParameters(model)));
       bySize.set(model.input.shape[0]!, { model, graph });
     }
     const [first] = bySize.values();
     return new SgdTrainer(first!.model, options, bySize);
+  }
+
+  /** Takes up a training where it was. The names are those of `values` and `velocities`. */
+  restore(values: ReadonlyMap<string, Float32Array>, velocities: ReadonlyMap<string, Float32Array>): void {
+    for (const [name, value] of this.values) value.set(values.get(name)!);
+    for (const [name, velocity] of this.velocities) velocity.set(velocities.get(name)!);
   }
 
   /** The model with the weights as they are now, copied. */
@@ -109,7 +117,7 @@ export class SgdTrainer {
     const results = await graph.run(this.feeds, this.gradients);
     const loss = results.get(LOSS)![0]!;
     if (!Number.isFinite(loss)) return loss;
-    for (const name of model.parameters.keys()) {
+    for (const name of this.velocities.keys()) {
       const l1 = this.penalised.has(name) ? this.options.l1 : 0;
       this.move(name, rate, l1);
     }

@@ -22,6 +22,17 @@ export type AfterEpoch = (epoch: number, loss: number) => void | Promise<void>;
 /** Called after every step with its number in the epoch, from 1, and the batch's loss. */
 export type AfterStep = (step: number, loss: number) => void | Promise<void>;
 
+/** A loss or a weight is not finite any more. */
+export class DivergenceError extends AnalysisError {
+  /** @param problem what is not finite, and where */
+  constructor(
+    readonly problem: string,
+    kept = '',
+  ) {
+    super(`training diverged: ${problem}; ${kept}lower the learning rate`);
+  }
+}
+
 /**
  * The epochs of a training, each in an order of its own that depends on the
  * seed and its number alone: with weights and velocities as they were, any
@@ -91,9 +102,7 @@ export class Training {
       const rate = options.rate((epoch + step / steps) / options.epochs);
       const loss = await this.trainer.step(inputs, targets, rate);
       if (!Number.isFinite(loss)) {
-        throw new AnalysisError(
-          `training diverged: the loss is ${loss} at step ${step + 1} of epoch ${epoch + 1}; lower the learning rate`,
-        );
+        throw new DivergenceError(`the loss is ${loss} at step ${step + 1} of epoch ${epoch + 1}`);
       }
       sum += loss * chosen.length;
       seen += chosen.length;
@@ -111,9 +120,7 @@ export class Training {
   private checkFinite(epoch: number): void {
     for (const [name, value] of this.trainer.values) {
       if (value.every(Number.isFinite)) continue;
-      throw new AnalysisError(
-        `training diverged: ${name} is not finite at step ${this.steps} of epoch ${epoch + 1}; lower the learning rate`,
-      );
+      throw new DivergenceError(`${name} is not finite after step ${this.steps} of epoch ${epoch + 1}`);
     }
   }
 

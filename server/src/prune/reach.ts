@@ -60,6 +60,10 @@ const factor: ReachRule<OpType> = (b, node, [x, y]) => {
   return b.expand(x !== undefined ? b.mul(x, nonZero(b, right)) : b.mul(nonZero(b, left), y!), node.shape);
 };
 
+/** All axes but that of the channels. */
+const channelAxes = ({ inputs }: GraphNode): number[] =>
+  inputs[0]!.shape.map((_, axis) => axis).filter((axis) => axis !== 1);
+
 const everywhere = spread(({ inputs }) => inputs[0]!.shape.map((_, axis) => axis));
 const none: ReachRule<OpType> = () => undefined;
 
@@ -126,6 +130,11 @@ const reachRules: { readonly [T in OpType]: ReachRule<T> } = {
           ),
           node.shape,
         ),
+
+  // The moments of a channel depend on all of it.
+  standardize: spread(channelAxes),
+  standardizeGrad: (b, node, reached) => spread(channelAxes)(b, node, [union(b, node, reached)]),
+  variance: (b, node, [x]) => any(b, b.reduceSum(x!, channelAxes(node as GraphNode))),
 
   softmax: spread(({ attributes }) => [(attributes as { axis: number }).axis]),
   logSoftmax: spread(({ attributes }) => [(attributes as { axis: number }).axis]),

@@ -1,5 +1,6 @@
 import type { AnalysisResult, CheckpointSummary } from '../../../protocol/analysis';
 import type { PruneResult } from '../../../protocol/prune';
+import type { TrainResult } from '../../../protocol/train';
 import { AnalysisError } from '../errors';
 
 /** The result as one line of JSON; `result.schema.json` describes it. */
@@ -14,6 +15,11 @@ export function summaryJson(summary: CheckpointSummary): string {
 
 /** What `prune` did as one line of JSON; `pruned.schema.json` describes it. */
 export function pruneJson(result: PruneResult): string {
+  return toLine(result);
+}
+
+/** What a training came to as one line of JSON. */
+export function trainJson(result: TrainResult): string {
   return toLine(result);
 }
 
