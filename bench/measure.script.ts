@@ -2,16 +2,21 @@
  * One measurement in a process of its own, so that its peak memory is its own:
  *
  *     measure hvp BATCH THREADS RUNS   Hessian-vector products of ResNet-18
+ *     measure train fc5|resnet20 BATCH THREADS RUNS   steps of SGD, also in processor time
  *     measure gemm SIZE THREADS RUNS   square float32 matrix products
  *     measure lanczos DIMENSION STEPS  re-orthogonalisation, products left out
  *
  * Prints one JSON object; times in seconds.
  */
 import { CurvatureOperator } from '../server/src/curvature/operator';
+import { importForTraining } from '../server/src/checkpoint/onnx/classifier';
+import { decodeModel } from '../server/src/checkpoint/onnx/reader';
 import { parameterLayout } from '../server/src/curvature/parameters';
 import { curvatureProgram } from '../server/src/curvature/programs';
 import { createOrtEngine } from '../server/src/engine/ort';
 import { GraphBuilder } from '../server/src/graph/builder';
+import { freshNetwork } from '../server/src/lomp/architectures/architectures';
+import { SgdTrainer } from '../server/src/lomp/sgd';
 import { Random } from '../server/src/random';
 import { LanczosRun } from '../server/src/spectrum/lanczos';
 import { resnet18 } from '../test/models/resnet18';
@@ -35,6 +40,28 @@ async function hvp(batch: number, threads: number, runs: number): Promise<object
   await operator.apply([v]);
   const seconds = await timed(runs, () => operator.apply([v]));
   return { seconds, flops: productFlops(curvatureProgram(model, 'hessian', 1)), dimension: layout.dimension };
+}
+
+async function train(name: string, batch: number, threads: number, runs: number): Promise<object> {
+  const network = decodeModel(freshNetwork(name, [3, 32, 32], CLASSES, 1), name);
+  const trainer = await SgdTrainer.create(await createOrtEngine(threads), [importForTraining(network, { batch })], {
+    momentum: 0.9,
+    l1: 0,
+  });
+  const random = Random.stream(1, 'bench');
+  const inputs = Float32Array.from({ length: batch * SAMPLE }, () => 2 * random.uniform() - 1);
+  const targets = Float32Array.from({ length: batch * CLASSES }, (_, i) =>
+    i % CLASSES === Math.floor(i / CLASSES) % CLASSES ? 1 / batch : 0,
+  );
+  const processor: number[] = [];
+  const step = async (): Promise<void> => {
+    const before = process.cpuUsage();
+    await trainer.step(inputs, targets, 0.01);
+    const { user, system } = process.cpuUsage(before);
+    processor.push((user + system) / 1e6);
+  };
+  const seconds = await timed(runs + 2, step);
+  return { seconds: seconds.slice(2), processor: processor.slice(2) };
 }
 
 async function gemm(size: number, threads: number, runs: number): Promise<object> {
@@ -67,9 +94,15 @@ async function timed(runs: number, action: () => Promise<unknown>): Promise<numb
 }
 
 async function main(): Promise<void> {
-  const [what, ...numbers] = process.argv.slice(2);
+  const [what, ...rest] = process.argv.slice(2);
+  const [network, ...numbers] = what === 'train' ? rest : ['', ...rest];
   const [a, b, c] = numbers.map(Number) as [number, number, number];
-  const measurements = { hvp: () => hvp(a, b, c), gemm: () => gemm(a, b, c), lanczos: () => lanczos(a, b) };
+  const measurements = {
+    hvp: () => hvp(a, b, c),
+    train: () => train(network!, a, b, c),
+    gemm: () => gemm(a, b, c),
+    lanczos: () => lanczos(a, b),
+  };
   const measurement = measurements[what as keyof typeof measurements];
   if (measurement === undefined) throw new Error(`unknown measurement: ${what}`);
   const result = await measurement();

@@ -1,5 +1,5 @@
 // npm run bench [-- ROUNDS]: our Hessian-vector product beside PyTorch's double
-// backward, in turn, on this machine. Ratios are what to quote: the machine's
+// backward, and steps of training, in turn, on this machine. Ratios are what to quote: the machine's
 // speed drifts, and both see the same drift.
 import { spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
@@ -52,6 +52,27 @@ if (peers.length === 0) {
     row('', `${median(ratios).toFixed(2)} times as fast`, spread(ratios, ''), 'round by round');
   }
   row('', `peak ${peerPeak.toFixed(0)} MiB`, `ours is ${((100 * peak) / peerPeak).toFixed(0)} % of it`);
+}
+
+const TRAINING_BATCH = 128;
+console.log(`\nTraining, images of 3 × 32 × 32, batch ${TRAINING_BATCH}: images per second`);
+for (const network of ['fc5', 'resnet20']) {
+  const mine = [];
+  const theirs = [];
+  for (let round = 0; round < rounds; round++) {
+    mine.push(measure('train', network, TRAINING_BATCH, THREADS, 4 * RUNS));
+    if (python !== undefined) {
+      theirs.push(runJson(python, ['bench/train_peer.py', network, TRAINING_BATCH, THREADS, 4 * RUNS]));
+    }
+  }
+  const rate = (steps) => `${(TRAINING_BATCH / median(steps.flatMap(({ seconds }) => seconds))).toFixed(0)}`;
+  row(network, `ours ${rate(mine)}`);
+  if (theirs.length === 0) continue;
+  const ratios = (of) => mine.map((our, i) => median(theirs[i][of]) / median(our[of]));
+  row('', `PyTorch ${theirs[0].version} ${rate(theirs)}`);
+  row('', `${median(ratios('seconds')).toFixed(2)} times as fast`, spread(ratios('seconds'), ''), 'round by round');
+  // On a machine that others use too, this drifts less.
+  row('', `${median(ratios('processor')).toFixed(2)} in processor time`, spread(ratios('processor'), ''));
 }
 
 console.log('\nLanczos, per step without the product');
