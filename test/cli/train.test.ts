@@ -136,7 +136,7 @@ describe('train', () => {
 });
 
 /** Enough epochs for a kill to find some behind it and some before. */
-const LONG = [...VARIED, '--epochs', '200', '-o', 'out.onnx', '--resume'];
+const LONG = [...VARIED, '--epochs', '400', '-o', 'out.onnx', '--resume'];
 
 describe('a training that is cut off', { skip: withoutProc() }, () => {
   let whole: Buffer | undefined;
@@ -153,35 +153,36 @@ describe('a training that is cut off', { skip: withoutProc() }, () => {
     const expected = await uninterrupted(t);
     const cwd = trainSubject(t, 600);
     const random = Random.stream(5, 'kills');
+    const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 300 * random.uniform()));
     let resumed = 0;
-    let kills = 0;
-    for (; kills < 20; kills++) {
+    for (let kill = 0; kill < 20; kill++) {
       const life = start([...BASE, ...LONG], { cwd });
-      // From before the compute process is there to several epochs after it has begun.
-      const moment = new Promise((resolve) => setTimeout(resolve, 700 * random.uniform()));
-      await Promise.race([moment, life.finished]);
-      const pids = computeProcesses(life.process.pid!);
-      for (const pid of pids) killed(pid);
+      // At any moment of its start, or some epochs later, however busy the machine is.
+      const epochs = random.below(6);
+      const count = (): number => life.stderr().split('near zero').length - 1;
+      if (epochs > 0) await until(() => count() >= epochs, `${epochs} epochs`);
+      await pause();
+      for (const pid of computeProcesses(life.process.pid!)) killed(pid);
       life.process.kill('SIGKILL');
       const { stderr, status } = await life.finished;
+      assert.notEqual(status, 0, 'the training has ended before the kill');
       if (stderr.includes('goes on after epoch')) resumed++;
-      if (status === 0) break;
     }
-    t.diagnostic(`${kills} kills, ${resumed} lives that went on from a state`);
+    t.diagnostic(`${resumed} of 20 lives went on from a state`);
     await trained(cwd, ...LONG);
     assert.deepEqual(readFileSync(join(cwd, 'out.onnx')), expected);
     assert.deepEqual(
       readdirSync(cwd).filter((name) => name.endsWith('.resume')),
       [],
     );
-    assert.ok(kills >= 10 && resumed >= 3, `${kills} kills, ${resumed} resumed`);
+    assert.ok(resumed >= 10, `${resumed} resumed`);
   });
 
   it('ends after its epoch when it is interrupted, and goes on to the same bytes', async (t) => {
     const expected = await uninterrupted(t);
     const cwd = trainSubject(t, 600);
     const life = start([...BASE, ...LONG], { cwd });
-    await until(() => life.stderr().includes('epoch   2 of 200'), 'the second epoch');
+    await until(() => life.stderr().includes('epoch   2 of 400'), 'the second epoch');
     life.process.kill('SIGINT');
     const { status, stdout, stderr } = await life.finished;
     assert.equal(status, 130, stderr);

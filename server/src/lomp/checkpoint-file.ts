@@ -46,7 +46,9 @@ export function provenanceOf(bytes: Uint8Array): Provenance | undefined {
   try {
     for (const { number, type, content } of wireFields(bytes)) {
       const value = number === METADATA && type === 2 ? entryOf(content) : undefined;
-      if (value !== undefined) return JSON.parse(value) as Provenance;
+      if (value === undefined) continue;
+      const note = JSON.parse(value) as Partial<Provenance> | null;
+      return Array.isArray(note?.records) ? (note as Provenance) : undefined;
     }
   } catch (error) {
     // Whatever is there, it is no checkpoint of ours.

@@ -74,6 +74,7 @@ export class TrainingRun {
     around: Surroundings,
   ): Promise<RunOutcome> {
     const { samples, evaluation, image, mask } = subject;
+    const { momentum, weightDecay, l1, l1Mode, epochs, seed } = options;
     const batch = Math.min(options.batch, samples.count);
     const steps = Math.ceil(samples.count / batch);
     const augmentation =
@@ -81,8 +82,12 @@ export class TrainingRun {
         ? { crop: options.crop, flip: options.flip, image }
         : undefined;
     const training = await Training.create(around.engine, (size) => subject.network(size), batch, samples, {
-      ...{ momentum: options.momentum, weightDecay: options.weightDecay, l1: options.l1, l1Mode: options.l1Mode },
-      ...{ epochs: options.epochs, seed: options.seed },
+      momentum,
+      weightDecay,
+      l1,
+      l1Mode,
+      epochs,
+      seed,
       rate: learningRate(options, steps),
       ...(mask !== undefined && { mask }),
       ...(augmentation !== undefined && { augmentation }),
@@ -195,7 +200,7 @@ export class TrainingRun {
   private nearZero(): number {
     let near = 0;
     let all = 0;
-    for (const { name } of this.subject.network(2).layers) {
+    for (const { name } of this.training.layers) {
       const weights = this.training.trainer.values.get(name)!;
       for (let i = 0; i < weights.length; i++) if (Math.abs(weights[i]!) < NEAR_ZERO) near++;
       all += weights.length;

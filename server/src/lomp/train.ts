@@ -51,7 +51,11 @@ async function checkPlaces({ source, output, options, resume, overwrite, search 
   if (typeof options.mask === 'object') inputs.push(options.mask.path);
   await checkTarget(output, inputs);
   const state = search === undefined ? statePath(output) : searchFolder(output);
-  if (resume) return;
+  if (resume) {
+    // What a search has found does not say by which search.
+    if (search === undefined || overwrite || (await exists(state)) || !(await exists(output))) return;
+    throw new InputError(`nothing to go on with: ${output} is there; choose another name, or give --force`);
+  }
   if (overwrite) return rm(state, { force: true, recursive: true });
   if (await exists(state)) {
     throw new InputError(`training begun before: ${state}; --resume goes on with it, --force begins anew`);

@@ -1,7 +1,7 @@
 import type { PreparedSamples } from '../dataset/dataset';
 import type { Engine } from '../engine/engine';
 import { AnalysisError } from '../errors';
-import type { Model, TrainingModel } from '../graph/model';
+import type { Model, PrunableLayer, TrainingModel } from '../graph/model';
 import { elementCount } from '../graph/shapes';
 import { Random } from '../random';
 import { augment, type Augmentation, type ImageLayout } from './augment';
@@ -49,6 +49,7 @@ export class Training {
     private readonly sizes: readonly number[],
     private readonly classes: number,
     private readonly samples: PreparedSamples,
+    readonly layers: readonly PrunableLayer[],
     private readonly options: TrainingOptions,
   ) {
     this.steps = sizes.length;
@@ -79,7 +80,7 @@ export class Training {
     }
     const models = [...new Set(sizes)].map((size) => (size === batch ? model : network(size)));
     const trainer = await SgdTrainer.create(engine, models, options);
-    return new Training(trainer, sizes, model.logits.shape[1]!, samples, options);
+    return new Training(trainer, sizes, model.logits.shape[1]!, samples, model.layers, options);
   }
 
   /**
