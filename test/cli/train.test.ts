@@ -71,7 +71,7 @@ describe('train', () => {
 
   it('proximal steps with a large penalty make exact zeros, and a mask of zeros keeps them', async (t) => {
     const cwd = trainSubject(t);
-    await trained(cwd, '-o', 'sparse.onnx', '--epochs', '4', '--l1', '0.3', '--l1-mode', 'proximal');
+    await trained(cwd, '-o', 'sparse.onnx', '--epochs', '4', '--l1', '0.03', '--l1-mode', 'proximal');
     const sparse = weights(cwd, 'sparse.onnx');
     const zeros = sparse.get('fc.weight')!.filter((w) => w === 0).length;
     assert.ok(zeros > 50, `${zeros} zeros`);
@@ -115,7 +115,7 @@ describe('train', () => {
       '--accuracy-budget',
       '5',
       '--l1-range',
-      '0.05,1',
+      '0.005,0.1',
       '--l1-mode',
       'proximal',
     ];

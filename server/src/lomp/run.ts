@@ -29,6 +29,8 @@ export interface Surroundings {
   readonly shouldStop: () => boolean;
   /** Whether what belongs to another training may be replaced. */
   readonly overwrite: boolean;
+  /** Whether even a training that has made it to its end is made again. */
+  readonly anew: boolean;
 }
 
 export interface RunOutcome {
@@ -129,6 +131,7 @@ export class TrainingRun {
 
   /** What the output holds when this very training has made it to its end: it is not to be made again. */
   private async finishedBefore(): Promise<RunOutcome | undefined> {
+    if (this.around.anew) return undefined;
     if ((await stat(statePath(this.output)).catch(() => undefined)) !== undefined) return undefined;
     const bytes = await readFile(this.output).catch(() => undefined);
     if (bytes === undefined) return undefined;

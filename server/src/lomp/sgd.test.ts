@@ -5,6 +5,7 @@ import { evaluate } from '../../../test/reference/interpreter';
 import { gradientProgram, LOSS, TARGETS } from '../curvature/programs';
 import type { Engine } from '../engine/engine';
 import { createOrtEngine } from '../engine/ort';
+import { GraphBuilder } from '../graph/builder';
 import { Random } from '../random';
 import { SgdTrainer, type SgdOptions } from './sgd';
 
@@ -38,7 +39,10 @@ const stepCases: readonly StepCase[] = [
     step: (w, v, g, penalised) => {
       const next = momentum * v + g;
       const moved = w - rate * next;
-      return [penalised ? Math.sign(moved) * Math.max(0, Math.abs(moved) - rate * 0.02) : moved, next];
+      return [
+        penalised ? Math.sign(moved) * Math.max(0, Math.abs(moved) - (rate * 0.02) / (1 - momentum)) : moved,
+        next,
+      ];
     },
   },
   {
@@ -89,6 +93,27 @@ async function follow({ options, step: expectedStep }: StepCase): Promise<void> 
     });
   }
   await trainer.dispose();
+}
+
+for (const l1Mode of ['subgradient', 'proximal'] as const) {
+  test(`steps rest where the gradient balances the penalty: ${l1Mode}`, async () => {
+    // One sample that must be told apart by logits 2·w and 0 has the loss log(1 + exp(−2w)).
+    const b = new GraphBuilder();
+    const input = b.input('input', [1, 2]);
+    const weights = b.parameter('w', [2, 1]);
+    const logits = b.matmul(input, b.concat([weights, b.neg(weights)], 1));
+    const value = Float32Array.of(0.5, 0);
+    const parameters = new Map([['w', { name: 'w', shape: [2, 1], value }]]);
+    const layers = [{ name: 'w', op: 'Gemm', shape: [2, 1] } as const];
+    const model = { source: 'test', builder: b, input, logits, parameters, layers };
+    const l1 = 0.3;
+    const trainer = await SgdTrainer.create(engine, [model], { momentum: 0.9, l1, l1Mode });
+    for (let step = 0; step < 400; step++) await trainer.step(Float32Array.of(1, 0), Float32Array.of(1, 0), 0.02);
+    // −2σ(−2w) + μ = 0
+    const w = trainer.values.get('w')![0]!;
+    assert.ok(Math.abs(2 / (1 + Math.exp(2 * w)) - l1) < 1e-4, `${w}`);
+    await trainer.dispose();
+  });
 }
 
 test('masked weights are zero from the beginning and stay it, the others move', async () => {

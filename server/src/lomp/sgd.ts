@@ -9,10 +9,11 @@ import { trainableParameters } from './trainable';
  *
  *     g = ∇ (1/|B|) Σ_B −log softmax(logits)[label] + α·w
  *     subgradient:  v ← m·v + g + μ·sign(w)      w ← w − η·v
- *     proximal:     v ← m·v + g                  w ← S(w − η·v, η·μ)
+ *     proximal:     v ← m·v + g                  w ← S(w − η·v, η·μ/(1 − m))
  *
  * with sign(0) = 0, S(x, t) = sign(x)·max(|x| − t, 0), and μ on prunable
- * weights only. α is on every parameter, as in PyTorch. Weights are float32,
+ * weights only. Both rest where g = −μ·sign(w): momentum makes 1/(1 − m) of a
+ * steady gradient, and of the shrinkage nothing. α is on every parameter, as in PyTorch. Weights are float32,
  * and so is v; the arithmetic between is float64.
  *
  * Biases move too; of the parameters only the constants of a preprocessing do not. A network imported for
@@ -137,7 +138,7 @@ export class SgdTrainer {
     const slope = this.gradients.get(gradient(name))!;
     const pull = l1Mode === 'subgradient' ? l1 : 0;
     descend(weights, velocity, slope, rate, momentum, weightDecay, pull);
-    if (l1Mode === 'proximal' && l1 > 0) shrink(weights, rate * l1);
+    if (l1Mode === 'proximal' && l1 > 0) shrink(weights, (rate * l1) / (1 - momentum));
   }
 
   private applyMask(): void {

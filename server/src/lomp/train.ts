@@ -26,7 +26,8 @@ export async function train(
   await checkPlaces(request);
   const subject = await openTrainSubject(source, options, memory);
   const engine = await createOrtEngine(options.threads);
-  const around: Surroundings = { engine, memory, listener, shouldStop, overwrite: request.overwrite };
+  const { overwrite } = request;
+  const around: Surroundings = { engine, memory, listener, shouldStop, overwrite, anew: overwrite && !request.resume };
   const layers = subject.network(2).layers;
   const weights = layers.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
   const answer = async (
