@@ -92,6 +92,10 @@ export interface CurvatureResult {
   readonly probes: number;
   /** The matrix is known in whole, from D products: these are its eigenvalues, without a sampling error. */
   readonly exact: boolean;
+  /** What float32 may move the modulus of an eigenvalue by; counted in the bracket. */
+  readonly blur: number;
+  /** c = 2ε/R² at the limit: the eigenvalues that count are about as large. */
+  readonly scale: number;
   /** Nodes of the Gauss quadrature, ascending; with several probes their union. */
   readonly ritzValues: readonly number[];
   /** Weights of the nodes; they sum to 1. */

@@ -24,6 +24,8 @@ const hessian: LimitResult = {
     steps: 64,
     probes: 1,
     exact: false,
+    blur: 1e-8,
+    scale: 1e-3,
     ritzValues: [-2.5, 0, 31.87],
     weights: [0.1, 0.8, 0.1],
   },

@@ -102,9 +102,9 @@ function limitsTable(limits: readonly LimitResult[]): HTMLElement {
       {},
       row('Sparsity at the limit', (limit) => (limit.resolved ? limitText(limit) : percentRange(limit.interval))),
       row(
-        'Kept: fails below, works above',
+        'Bounds on keep',
         ({ lower, upper }) => `${percent(lower)} … ${percent(upper)}`,
-        `The phase transition, with probability ${percent(1 - limits[0]!.eta, 0)}`,
+        `A random subspace of fewer dimensions misses the tolerance and one of more meets it, with probability ${percent(1 - limits[0]!.eta, 0)} each. A network is no random subspace.`,
       ),
       row('Bound from the trace alone', ({ traceBound }) => percent(traceBound), 'On the safe side of the limit'),
       row(

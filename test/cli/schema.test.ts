@@ -67,6 +67,8 @@ const resultDefinitions = {
     steps: r,
     probes: r,
     exact: r,
+    blur: r,
+    scale: r,
     ritzValues: r,
     weights: r,
   } satisfies Properties<CurvatureResult>,

@@ -240,8 +240,9 @@ class Analysis {
   private judge({ points, penaltyChanges }: MeasuredPath, headline: LimitResult): void {
     const noise = NOISE_SHARE * this.epsilon;
     const comparison = comparePath(points, this.dense.loss, (point) => penaltyChanges[points.indexOf(point)]!);
-    this.edge = edgeOfValidity(comparison, noise);
-    this.validity = validityWarnings(this.edge, stationarity(points, headline.sparsity, noise), headline);
+    const edge = edgeOfValidity(comparison, noise);
+    this.edge = edge?.sparsity ?? null;
+    this.validity = validityWarnings(edge, stationarity(points, headline.sparsity, noise), headline);
   }
 
   private orderedLimits(): LimitResult[] {

@@ -6,9 +6,9 @@ import { NORMAL_95, pruningLimit } from '../limit/limit';
 import type { Magnitudes } from '../limit/magnitudes';
 import { eigenvalues, exactTraces, wholeMatrix } from '../spectrum/dense';
 import {
+  blurredBounds,
   exactMeasure,
   ruleBounds,
-  shiftedMeasure,
   spectralMeasure,
   type SpectralBounds,
   type SpectralMeasure,
@@ -53,9 +53,10 @@ export interface StudyListener {
 
 /**
  * Why a study ended: its interval is within the tolerance, or steps or time
- * are spent, or neither more of them nor more probes would help.
+ * are spent, or neither more of them nor more probes would help, because
+ * float32 blurs the eigenvalues that count or for another reason.
  */
-export type StudyEnd = 'resolved' | 'steps' | 'time' | 'exhausted';
+export type StudyEnd = 'resolved' | 'steps' | 'time' | 'float32' | 'exhausted';
 
 /** Failure probability of the bounds of the phase transition. */
 export const ETA = 0.05;
@@ -70,6 +71,8 @@ const COLUMNS_PER_PASS = 16;
 const LARGEST_MATRIX = 3000;
 /** Operations per millisecond of the eigenvalues, at least; there are 4/3·D³. */
 const EIGENVALUE_RATE = 5e5;
+/** Relative error of a product, twice the largest that was measured against float64 (test/golden). */
+const PRODUCT_ERROR = 4e-6;
 /** Of the tolerance that the quadrature may use; the rest is left to the sampling error. */
 const QUADRATURE_SHARE = 0.6;
 
@@ -100,6 +103,7 @@ export class LimitStudy {
     await this.estimateTraces();
     let limit = await this.firstRun();
     while (!limit.resolved) {
+      if (limit.curvature.blur > BLURRED * limit.curvature.scale) return 'float32';
       if (!this.isNarrow(limit)) return this.whyWide(limit);
       const needsMatrix = this.isMatrixCheaper(limit);
       if (this.known !== undefined || (!needsMatrix && this.jacobis.length >= MOST_PROBES)) return 'exhausted';
@@ -136,6 +140,7 @@ export class LimitStudy {
     let latest: LimitResult | undefined;
     this.listener.announce('step 1');
     for await (const progress of lanczos(this.operator, [run])) {
+      if (run.status === 'non-finite') throw notFinite();
       this.jacobis[0] = run.jacobi;
       this.listener.announce(`step ${progress.steps + 1}`);
       latest = await this.update();
@@ -161,6 +166,7 @@ export class LimitStudy {
     say(1);
     this.listener.plan(depth * PROBES_PER_PASS);
     for await (const progress of lanczos(this.operator, runs)) {
+      if (progress.status.includes('non-finite')) throw notFinite();
       if (progress.steps >= depth) break;
       if (!this.hasTime()) return null;
       say(progress.steps + 1);
@@ -223,16 +229,28 @@ export class LimitStudy {
     return limit;
   }
 
+  /**
+   * The same estimate for Lanczos: ‖E‖_F from the relative error of a product,
+   * ‖A‖_F² from the mean of ‖Av‖² over the probes of the trace.
+   */
+  private productBlur(): number {
+    const square = this.samples.reduce((sum, { whole }) => sum + whole.squaredNorm, 0) / this.samples.length;
+    return PRODUCT_ERROR * Math.sqrt(square / this.operator.dimension);
+  }
+
   private quadratures(): Spectra {
     const { positiveSemidefinite, dimension } = this.operator;
     const measure = spectralMeasure(dimension, this.jacobis);
-    return { measure, bounds: positiveSemidefinite ? ruleBounds(measure) : modulusBounds(this.jacobis) };
+    const bounds = positiveSemidefinite ? ruleBounds(measure) : modulusBounds(this.jacobis);
+    const blur = this.productBlur();
+    return { measure, bounds: blurredBounds(bounds, blur), blur };
   }
 }
 
 interface Spectra {
   readonly measure: SpectralMeasure;
   readonly bounds: SpectralBounds;
+  readonly blur: number;
 }
 
 interface KnownSpectrum {
@@ -244,14 +262,15 @@ interface KnownSpectrum {
 
 /**
  * By Hoffman and Wielandt (1953) the eigenvalues of A + E are off by at most
- * ‖E‖_F/√D in the root mean square. Four times the asymmetry is taken for
- * ‖E‖_F: against float64 it was twice (test/golden), because what the forward
- * pass rounds is common to a_ij and a_ji, and the directions that count for δ
- * may have more than their share.
+ * ‖E‖_F/√D in the root mean square, which is taken for every one of them: an
+ * estimate, since an error may sit in few. Four times the asymmetry is taken
+ * for ‖E‖_F: against float64 it was up to twice (test/golden), because what the
+ * forward pass rounds is common to a_ij and a_ji.
  */
 function exactSpectrum({ eigenvalues: values, noise }: KnownSpectrum): Spectra {
-  const shift = (4 * noise) / Math.sqrt(values.length);
-  return { measure: exactMeasure(values), bounds: ruleBounds(shiftedMeasure(values, shift)) };
+  const blur = (4 * noise) / Math.sqrt(values.length);
+  const measure = exactMeasure(values);
+  return { measure, bounds: blurredBounds(ruleBounds(measure), blur), blur };
 }
 
 /** In milliseconds. */
@@ -264,6 +283,9 @@ function notFinite(): AnalysisError {
     'curvature not finite: a product with it overflows float32; check the preprocessing (--scale, --normalize) and the checkpoint',
   );
 }
+
+/** Of the eigenvalues that count, what float32 may blur without being what keeps the interval wide. */
+const BLURRED = 0.02;
 
 /** A bracket can be narrow by accident while the spectrum is hardly known. */
 const MINIMUM_STEPS = 12;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { ValidityEdge } from '../limit/path';
 import { test } from 'node:test';
 import type { CurvatureKind, LayerResult, LimitResult } from '../../../protocol/analysis';
 import { layerWarnings, limitWarnings, sampleWarnings, validityWarnings, type LimitEnd } from './warnings';
@@ -81,11 +82,22 @@ test('an open limit is a warning when its study has ended, with what would close
 
 test('a model that does not carry as far as the limit is a warning', () => {
   const stationary = { linear: 1e-4, quadratic: 0.02, stationary: true };
-  assert.deepEqual(validityWarnings(0.95, stationary, limit()), []);
+  const edge = (sparsity: number, reason: ValidityEdge['reason']) => ({ sparsity, reason });
+  assert.deepEqual(validityWarnings(edge(0.95, 'more'), stationary, limit()), []);
+  // The path ended before they parted.
+  assert.deepEqual(validityWarnings(edge(0.5, 'end'), stationary, limit()), []);
   assert.deepEqual(validityWarnings(null, null, limit()), []);
-  const [first, second] = validityWarnings(0.5, { linear: -0.31, quadratic: 0.02, stationary: false }, limit());
+  const [first, second] = validityWarnings(
+    edge(0.5, 'more'),
+    { linear: -0.31, quadratic: 0.02, stationary: false },
+    limit(),
+  );
   assert.match(first!.message, /at the limit its linear term −0\.31 stands beside the quadratic 0\.02; train longer/);
-  assert.match(second!.message, /agree within a factor of 2 up to 50\.0 % only; pruning at once to 90\.0 %/);
+  assert.match(second!.message, /agree within a factor of 2 up to 50\.0 % only; pruning at once costs more/);
+  assert.match(validityWarnings(edge(0.5, 'less'), null, limit())[0]!.message, /costs less than predicted/);
+  // A wide interval does not excuse it.
+  const wide = { ...limit(), interval: [0.3, 0.95] as const };
+  assert.equal(validityWarnings(edge(0.5, 'more'), null, wide).length, 1);
 });
 
 test('too few samples for the directions are a warning', () => {

@@ -1,6 +1,6 @@
 import type { AnalysisWarning, CurvatureKind, LayerResult, LimitResult } from '../../../protocol/analysis';
 import { grouped, significant } from '../../../protocol/numbers';
-import type { Stationarity } from '../limit/path';
+import type { Stationarity, ValidityEdge } from '../limit/path';
 import type { StudyEnd } from './limit-study';
 
 /** A layer is remarkable whose share of curvature is this many times its share of weights … */
@@ -50,6 +50,8 @@ const SHARPER: Readonly<Record<LimitEnd, string>> = {
   steps: 'allow more with --steps',
   time: 'allow more time with --minutes, or take fewer samples',
   memory: 'more do not fit into the memory, grant more with --memory',
+  float32:
+    'float32 products blur the eigenvalues that count, so that more steps would not narrow it; a larger --epsilon rests on larger ones',
   exhausted: 'neither steps nor probes narrowed it further, be content with a wider --tolerance',
 };
 
@@ -66,7 +68,7 @@ export function limitWarnings(
     const spent = `${steps} Lanczos ${steps === 1 ? 'step' : 'steps'}`;
     return [
       {
-        code: 'unresolved-bracket',
+        code: end === 'float32' ? 'float32-floor' : 'unresolved-bracket',
         message: `${operatorName(limit)} limit unresolved: it lies between ${percent(limit.interval[0])} and ${percent(limit.interval[1])} after ${spent}, wider than the asked ${percent(tolerance)}; ${SHARPER[end]}`,
       },
     ];
@@ -74,7 +76,7 @@ export function limitWarnings(
 }
 
 export function validityWarnings(
-  edge: number | null,
+  edge: ValidityEdge | null,
   stationarity: Stationarity | null,
   headline: LimitResult,
 ): AnalysisWarning[] {
@@ -85,10 +87,14 @@ export function validityWarnings(
       message: `the gradient is far from zero: at the limit its linear term ${significant(stationarity.linear, 2)} stands beside the quadratic ${significant(stationarity.quadratic, 2)}; train longer, or give --l1 if the network was trained with an L1 penalty`,
     });
   }
-  if (edge !== null && edge < headline.interval[0]) {
+  if (edge !== null && edge.reason !== 'end' && edge.sparsity < headline.sparsity) {
+    const message =
+      edge.reason === 'more'
+        ? 'pruning at once costs more than predicted from there on, so train with L1 first or fine-tune after'
+        : 'pruning at once costs less than predicted from there on, so the limit may be too low';
     warnings.push({
       code: 'beyond-validity',
-      message: `the limit is an extrapolation: measured and predicted loss agree within a factor of 2 up to ${percent(edge)} only; pruning at once to ${percent(headline.sparsity)} costs more than predicted, so train with L1 first or fine-tune after`,
+      message: `the limit is an extrapolation: measured and predicted loss agree within a factor of 2 up to ${percent(edge.sparsity)} only; ${message}`,
     });
   }
   return warnings;

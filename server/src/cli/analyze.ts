@@ -34,8 +34,8 @@ export async function analyzeCommand(command: Extract<Command, { kind: 'analyze'
   }
   if (outcome.kind !== 'done') throw new Error(`analysis answered as ${outcome.kind}`);
   const { result } = outcome;
+  // First, because a reader of the output may go away and end the program.
+  if (report !== undefined && assets !== undefined) await writeAtomically(report.typed, htmlReport(result, assets));
   await write(json ? resultJson(result) : resultText({ ...result, checkpoint: checkpoint.typed }, outputWidth()));
-  if (report === undefined || assets === undefined) return;
-  await writeAtomically(report.typed, htmlReport(result, assets));
-  if (!json) await write(`\nReport: ${report.typed}\n`);
+  if (report !== undefined && !json) await write(`\nReport: ${report.typed}\n`);
 }

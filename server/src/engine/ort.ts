@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import type * as OnnxRuntime from 'onnxruntime-node';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
-import { AnalysisError } from '../errors';
+import { AnalysisError, InputError } from '../errors';
 import type { Graph, Shape } from '../graph/ir';
 import { elementCount } from '../graph/shapes';
 import type { CompiledGraph, CompileOptions, Engine, EngineDescription } from './engine';
@@ -105,10 +105,12 @@ async function attempt<T>(what: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action();
   } catch (error) {
-    const reason = (error instanceof Error ? error.message : String(error)).split('\n', 1)[0]!;
-    if (/alloc|memory/i.test(reason)) {
-      throw new AnalysisError(`memory ran out while trying to ${what}; lower --batch and try again (${reason})`);
+    const message = (error instanceof Error ? error.message : String(error)).split('\n', 1)[0]!;
+    if (/alloc|memory|SafeInt/i.test(message)) {
+      throw new InputError(`memory ran out while trying to ${what}; lower --batch, or choose a smaller network`);
     }
+    // Where in the runtime's source it happened helps nobody.
+    const reason = message.replace(/\s*\S*onnxruntime_src\S*.*$/, '');
     throw new AnalysisError(`onnxruntime failed to ${what}: ${reason}`);
   }
 }

@@ -101,6 +101,8 @@ export interface LimitInput {
   readonly measure: SpectralMeasure;
   /** What δ/D lies between, sampling error apart; by default what the rules of `measure` say. */
   readonly bounds?: SpectralBounds;
+  /** What rounding may move |λ| by; counted in `bounds` already. */
+  readonly blur?: number;
   readonly magnitudes: Pick<Magnitudes, 'count' | 'squaredRadius'>;
   /** Loss tolerance, in nats. */
   readonly epsilon: number;
@@ -170,6 +172,9 @@ export function pruningLimit(input: LimitInput): LimitResult {
       steps: Math.max(...measure.probes.map((probe) => probe.gauss.nodes.length)),
       probes: measure.probes.length,
       exact: measure.isExact ?? false,
+      blur: input.blur ?? 0,
+      // No number in JSON stands for the limit of R = 0.
+      scale: Math.min(Number.MAX_VALUE, curvatureScale(epsilon, squaredRadius(sparsity))),
       ritzValues: Array.from(nodes),
       weights: Array.from(weights),
     },

@@ -50,8 +50,8 @@ const path: PathPoint[] = measured.map(([sparsity, linear, quadratic, rise]) => 
 
 test('the edge of validity of a measured path', () => {
   // .0661 / .0317 is the first ratio above 2.
-  assert.equal(edgeOfValidity(comparePath(path, 0.0144), 1e-4), 0.9);
-  assert.equal(edgeOfValidity(comparePath([...path].reverse(), 0.0144), 1e-4), 0.9);
+  assert.deepEqual(edgeOfValidity(comparePath(path, 0.0144), 1e-4), { sparsity: 0.9, reason: 'more' });
+  assert.equal(edgeOfValidity(comparePath([...path].reverse(), 0.0144), 1e-4)!.sparsity, 0.9);
   assert.equal(edgeOfValidity([], 1), null);
 });
 
@@ -62,13 +62,17 @@ test('the edge: noise agrees, opposite signs and infinities do not, and it does 
       noise,
     );
   const quiet: [number, number] = [-1e-4, 9e-4];
-  assert.equal(edge([quiet, quiet, [0.01, 0.021]]), 0.1);
-  assert.equal(edge([quiet, [0.01, 0.019], [0.019, 0.01], [1, 3], [1, 1]]), 0.2);
-  assert.equal(edge([quiet, [0.01, -0.01]]), 0);
-  assert.equal(edge([quiet, [-0.01, -0.011], [0.1, 0]]), 0.1);
-  assert.equal(edge([quiet, [NaN, 0.1]]), 0);
-  assert.equal(edge([quiet, [Infinity, 0.1]]), 0);
-  assert.equal(edge([[1, 5]]), 0);
+  assert.equal(edge([quiet, quiet, [0.01, 0.021]])!.sparsity, 0.1);
+  assert.equal(edge([quiet, [0.01, 0.019], [0.019, 0.01], [1, 3], [1, 1]])!.sparsity, 0.2);
+  assert.equal(edge([quiet, [0.01, -0.01]])!.sparsity, 0);
+  assert.equal(edge([quiet, [-0.01, -0.011], [0.1, 0]])!.sparsity, 0.1);
+  assert.equal(edge([quiet, [NaN, 0.1]])!.sparsity, 0);
+  assert.equal(edge([quiet, [Infinity, 0.1]])!.sparsity, 0);
+  assert.equal(edge([[1, 5]])!.sparsity, 0);
+  assert.equal(edge([quiet, [0.01, 0.021]])!.reason, 'less');
+  assert.equal(edge([quiet, [0.021, 0.01]])!.reason, 'more');
+  assert.equal(edge([quiet, [NaN, 0.1]])!.reason, 'more');
+  assert.deepEqual(edge([quiet, quiet]), { sparsity: 0.1, reason: 'end' });
 });
 
 test('a penalty that the prediction counts is added to the measurement', () => {

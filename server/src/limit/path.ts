@@ -87,14 +87,22 @@ const AGREEMENT = 2;
  * which both are within ±`noise` agree whatever their ratio. 0 when the first
  * point that says anything disagrees; null without points.
  */
-export function edgeOfValidity(points: readonly PathComparison[], noise: number): number | null {
+export function edgeOfValidity(points: readonly PathComparison[], noise: number): ValidityEdge | null {
   if (points.length === 0) return null;
-  let edge = 0;
+  let sparsity = 0;
   for (const point of [...points].sort((a, b) => a.sparsity - b.sparsity)) {
-    if (!agrees(point, noise)) break;
-    edge = point.sparsity;
+    // What is not finite is more than anything predicted.
+    if (!agrees(point, noise)) return { sparsity, reason: point.measured <= point.predicted ? 'less' : 'more' };
+    sparsity = point.sparsity;
   }
-  return edge;
+  return { sparsity, reason: 'end' };
+}
+
+export interface ValidityEdge {
+  /** The last sparsity at which measured and predicted agree; 0 where none does. */
+  readonly sparsity: number;
+  /** How they part there: more or less is measured than predicted; or the path ends before they do. */
+  readonly reason: 'more' | 'less' | 'end';
 }
 
 function agrees({ measured, predicted }: PathComparison, noise: number): boolean {

@@ -95,7 +95,7 @@ export function resultText(result: AnalysisResult, width: number): string {
 const BRACKET = 'The bracket is a 95 % interval: what more Lanczos steps or random probes could still move.';
 
 function boundsNote({ eta }: LimitResult): string {
-  return `Bounds on keep: keeping less fails and keeping more works, each with a probability of ${percent(1 - eta, 0)}.`;
+  return `Bounds on keep: a random subspace of fewer dimensions misses the tolerance and one of more meets it, each with a probability of ${percent(1 - eta, 0)}; a network is no random subspace.`;
 }
 
 const OPERATORS = { hessian: 'Hessian, |λ|', ggn: 'Gauss–Newton' } as const;

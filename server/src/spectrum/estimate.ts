@@ -54,11 +54,19 @@ export function exactMeasure(eigenvalues: ArrayLike<number>): SpectralMeasure {
   return { dimension: nodes.length, probes: [{ gauss: rule, radau: rule }], isExact: true };
 }
 
-/** The same with every modulus |λ| smaller by `shift` in one rule, down to 0, and larger in the other. */
-export function shiftedMeasure(eigenvalues: ArrayLike<number>, shift: number): SpectralMeasure {
-  const rule = (by: number) =>
-    exactMeasure(Array.from(eigenvalues, (lambda) => Math.max(0, Math.abs(lambda) + by))).probes[0]!.gauss;
-  return { dimension: eigenvalues.length, probes: [{ gauss: rule(-shift), radau: rule(shift) }], isExact: true };
+/**
+ * `bounds` where every modulus |λ| may be off by `blur`. With
+ * c/(|λ| + blur + c) = c/(c + blur) · (c + blur)/(|λ| + c + blur) they are those
+ * at another c.
+ */
+export function blurredBounds(bounds: SpectralBounds, blur: number): SpectralBounds {
+  return {
+    low: (c) => (c === Infinity ? bounds.low(c) : (c / (c + blur)) * bounds.low(c + blur)),
+    high: (c) => {
+      if (c === Infinity) return bounds.high(c);
+      return c <= blur ? 1 : Math.min(1, (c / (c - blur)) * bounds.high(c - blur));
+    },
+  };
 }
 
 /** (1/D) Tr f(|A|): the mean over probes of Σ w f(|θ|). */

@@ -3,10 +3,10 @@ import { rowSumNorm, type JacobiMatrix } from './quadrature';
 
 /** Scales per factor of e: the integrand is smooth, so that the sum converges geometrically but for its ends. */
 const PER_E = 10;
-/** What the ends of the sum may be wrong by, with which the bounds are widened. */
+/** What the ends of the sum may be wrong by for c down to 10⁻¹⁰ of the norm, with which the bounds are widened. */
 const SUM_ERROR = 1e-7;
 /** The scales looked at, relative to the norm: smaller ones would be rounding, larger ones are flat throughout. */
-const SMALLEST = 1e-10;
+const SMALLEST = 1e-13;
 const LARGEST = 1e4;
 const SCALES = Math.ceil(PER_E * Math.log(LARGEST / SMALLEST)) + 1;
 /** Beyond, a squared polynomial would overflow, and its inverse is nothing. */
@@ -131,6 +131,10 @@ function scaleAverage(scales: Float64Array, phi: Float64Array, before: number, a
     const weight = i === 0 || i === last ? 0.5 : 1;
     sum += (weight * (1 - phi[i]!) * s * c) / (s * s + c * c);
   }
+  // The sum is cut off where the kernel still rises: Euler and Maclaurin's first correction.
+  const s = scales[0]!;
+  const slope = (s * c * (c * c - s * s)) / (s * s + c * c) ** 2;
+  sum += ((1 - phi[0]!) * slope) / (12 * PER_E);
   const tails = (1 - before) * Math.atan2(scales[0]!, c) + (1 - after) * Math.atan2(c, scales[last]!);
   return 1 - (2 / Math.PI) * (sum / PER_E + tails);
 }
