@@ -17,9 +17,10 @@ import type {
   Phase,
 } from './analysis';
 import type { PruneEvent, PruneRequest } from './prune';
+import type { Run, RunId } from './runs';
 import type { TrainRequest } from './train';
 
-export type JobId = string;
+export type JobId = RunId;
 
 /** Method names of the custom requests and notifications. */
 export const Method = {
@@ -37,6 +38,18 @@ export const Method = {
   layers: 'pruningLimit/layers',
   /** `PruneParams` → `PruneAnswer`; returns before the work begins. */
   prune: 'pruningLimit/prune',
+  /** → `ResumeAnswer`: goes on with analyses whose editor or server has gone. */
+  resume: 'pruningLimit/resume',
+  /** → `RunsAnswer`: running and past analyses, the newest first. */
+  runs: 'pruningLimit/runs',
+  /** `RunParams` → `ResultAnswer`: the result of one run. */
+  runResult: 'pruningLimit/runResult',
+  /** `RenameParams` → `EditAnswer` */
+  renameRun: 'pruningLimit/renameRun',
+  /** `RunParams` → `EditAnswer`; the cached answer goes with it. A run that is running stays. */
+  deleteRun: 'pruningLimit/deleteRun',
+  /** server → client: the answer of `runs` has changed. */
+  runsChanged: 'pruningLimit/runsChanged',
   /** server → client, `JobEvent` */
   event: 'pruningLimit/event',
 } as const;
@@ -90,8 +103,29 @@ export interface LayersAnswer {
   readonly text: string;
 }
 
+export interface RunParams {
+  readonly run: RunId;
+}
+export interface RenameParams extends RunParams {
+  /** Empty for the name of the checkpoint. */
+  readonly name: string;
+}
+/** What is wrong when it was not done. */
+export type EditAnswer = { readonly ok: true } | { readonly error: FailureMessage };
+
+export interface RunsAnswer {
+  readonly runs: readonly Run[];
+}
+
+export interface ResumeAnswer {
+  /** Jobs that run now. */
+  readonly jobs: readonly { readonly job: JobId; readonly checkpoint: string }[];
+}
+
 /** An event of a job; `cancelled` ends it like `done`, `pruned` and `failed` do. */
 export interface JobEvent {
+  /** Of `done`: the same question was answered before, at this time in milliseconds since 1970. */
+  readonly cached?: number;
   readonly job: JobId;
   readonly task: ToCompute['kind'];
   readonly checkpoint: string;
@@ -100,15 +134,20 @@ export interface JobEvent {
 
 /** `initializationOptions` of the language server. */
 export interface ServerOptions {
-  /** Folder where results are kept between windows; none are when it is absent. */
+  /** Folder where runs, their results and journals are kept between windows; none are when it is absent. */
   readonly storage?: string;
 }
 
 /** Server and compute process. Sent with the structured clone algorithm, so arrays travel as raw bytes. */
 export type ToCompute =
-  | { readonly kind: 'analyze'; readonly request: AnalysisRequest }
+  | { readonly kind: 'analyze'; readonly request: AnalysisRequest; readonly journal?: JournalPlace }
   | { readonly kind: 'prune'; readonly request: PruneRequest };
 export type FromCompute = AnalysisEvent | PruneEvent;
+/** Where an analysis keeps its products, and for which question. */
+export interface JournalPlace {
+  readonly path: string;
+  readonly key: string;
+}
 /** A training, which the command line alone starts; it answers with `TrainEvent`. */
 export type TrainTask = { readonly kind: 'train'; readonly request: TrainRequest };
 /** Sent to a compute process at work: to end a training after the epoch in progress. */
@@ -128,7 +167,12 @@ export type ToPanel =
       readonly remaining: number | null;
     }
   | { readonly kind: 'partial'; readonly result: PartialResult }
-  | { readonly kind: 'done'; readonly result: AnalysisResult }
+  | {
+      readonly kind: 'done';
+      readonly result: AnalysisResult;
+      /** When the same question was answered before, in milliseconds since 1970. */
+      readonly cached?: number;
+    }
   | { readonly kind: 'failed'; readonly error: FailureMessage }
   | { readonly kind: 'cancelled' };
 
@@ -139,4 +183,28 @@ export type FromPanel =
   | { readonly kind: 'compute' }
   | { readonly kind: 'prune' }
   | { readonly kind: 'openLayers'; readonly layer?: string }
-  | { readonly kind: 'export'; readonly name: string; readonly format: 'svg' | 'csv'; readonly content: string };
+  | {
+      readonly kind: 'export';
+      readonly name: string;
+      readonly format: 'svg' | 'csv' | 'png';
+      readonly content: string;
+    };
+
+/** Extension host → report of past runs. */
+export interface ToRuns {
+  readonly kind: 'runs';
+  /** Without those that are gone. `started` in milliseconds since 1970. */
+  readonly runs: readonly { readonly title: string; readonly started: number; readonly result: AnalysisResult }[];
+}
+
+/** Report of past runs → extension host. Paths are absolute. */
+export type FromRuns =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'openLayers'; readonly checkpoint: string; readonly layer: string }
+  | {
+      readonly kind: 'export';
+      readonly checkpoint: string;
+      readonly name: string;
+      readonly format: 'svg' | 'csv' | 'png';
+      readonly content: string;
+    };

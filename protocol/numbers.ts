@@ -31,7 +31,7 @@ export function percentRange([low, high]: Interval): string {
 }
 
 /** The headline of a limit: `95.1 % (94.95–95.2 %)`, or that it is open and between what. */
-export function limitText(limit: LimitResult): string {
+export function limitText(limit: Pick<LimitResult, 'sparsity' | 'interval' | 'resolved'>): string {
   return limit.resolved
     ? `${percent(limit.sparsity, digitsFor(limit.interval[1] - limit.interval[0]))} (${percentRange(limit.interval)})`
     : `between ${percentRange(limit.interval).replace('–', ' and ')}`;

@@ -22,6 +22,7 @@ const files = [
   'CHANGELOG.md',
   'LICENSE',
   'media/icon.png',
+  'media/activity.svg',
   'media/panel-light.svg',
   'media/panel-dark.svg',
 ];

@@ -13,6 +13,9 @@ import { LayersProvider } from './layers';
 import { LimitPanels } from './panel';
 import { Server } from './language-server';
 import { Pruner } from './prune';
+import { RunCommands } from './run-commands';
+import { RunPanels } from './run-panel';
+import { RunsView } from './runs';
 import { showStatus } from './status';
 import { runWizard } from './wizard';
 
@@ -25,6 +28,9 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   const panels = new LimitPanels(context.extensionUri, server, jobs);
   const editor = new Editor(server, jobs, layers, panels);
   const pruner = new Pruner(server);
+  const runs = new RunsView(server, jobs);
+  const runPanels = new RunPanels(context.extensionUri, server);
+  const runCommands = new RunCommands(server, jobs, runs, runPanels, panels);
   const commands = {
     compute: (uri?: unknown) => editor.compute(uri),
     cancel: (uri?: unknown) => editor.cancel(uri),
@@ -34,17 +40,29 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
       (await trusted()) ? pruner.run(uri ?? panels.active(), target) : undefined,
     configure: (uri?: unknown) => editor.configure(uri),
     showOutput: () => server?.showOutput(),
+    openRun: (run?: unknown) => runCommands.open(run),
+    compareRuns: (run?: unknown, selected?: unknown) => runCommands.compare(run, selected),
+    renameRun: (run?: unknown) => runCommands.rename(run),
+    deleteRun: (run?: unknown, selected?: unknown) => runCommands.delete(run, selected),
+    cancelRun: (run?: unknown) => runCommands.cancel(run),
   };
   context.subscriptions.push(
     jobs,
     layers,
     panels,
+    runs,
+    runPanels,
     showStatus(jobs),
     jobs.onChange(({ checkpoint, change }) => {
       if (change.kind === 'done') layers.refresh(checkpoint);
     }),
     ...Object.entries(commands).map(([name, run]) => vscode.commands.registerCommand(`pruningLimit.${name}`, run)),
   );
+  const resume = (): void => {
+    // What a run opens is named by the workspace, so it waits for trust like every run.
+    if (vscode.workspace.isTrusted) void jobs.resume();
+  };
+  context.subscriptions.push(server.onStart(resume), vscode.workspace.onDidGrantWorkspaceTrust(resume));
   await server.start();
 }
 

@@ -7,7 +7,7 @@ import type { Server } from './language-server';
 
 /** How an analysis ended. */
 export type Outcome =
-  | { readonly kind: 'done'; readonly result: AnalysisResult }
+  | { readonly kind: 'done'; readonly result: AnalysisResult; readonly cached?: number }
   | { readonly kind: 'failed'; readonly error: FailureMessage }
   | { readonly kind: 'cancelled' };
 
@@ -18,33 +18,41 @@ interface Watched {
   partial: (ToPanel & { kind: 'partial' }) | undefined;
 }
 
+const LOST: Outcome = {
+  kind: 'failed',
+  error: { message: 'language server ended while the analysis ran: compute again', category: 'analysis' },
+};
+
 interface Job extends Watched {
-  readonly id: JobId;
+  id: JobId;
   readonly end: (outcome: Outcome) => void;
   readonly ended: Promise<Outcome>;
   report: (value: { message: string; increment: number }) => void;
 }
 
-/** The analyses the user started: one per checkpoint, each with a notification that cancels it. */
+/** How long a server that is gone may take to come back, in milliseconds. */
+const RESTART = 20_000;
+
+/** The analyses that run: one per checkpoint, each with a notification that cancels it. */
 export class Jobs implements vscode.Disposable {
   private readonly jobs = new Map<string, Job>();
-  /** Events that arrive before the answer that names their job. */
-  private readonly early: JobEvent[] = [];
+  /** How jobs ended that nobody had asked about yet: an answer from before may be faster than the job's name. */
+  private readonly outcomes = new Map<JobId, Outcome>();
   private readonly changes = new vscode.EventEmitter<{ checkpoint: vscode.Uri; change: ToPanel }>();
   /** Everything a panel shows, as it happens. */
   readonly onChange = this.changes.event;
+  private restart: NodeJS.Timeout | undefined;
 
   constructor(private readonly server: Server) {
     server.onEvent((event) => this.receive(event));
     server.onStop(() => {
-      const message = 'language server ended while the analysis ran: compute again';
-      for (const job of [...this.jobs.values()]) {
-        this.finish(job, { kind: 'failed', error: { message, category: 'analysis' } });
-      }
+      clearTimeout(this.restart);
+      this.restart = setTimeout(() => this.giveUp(), RESTART);
     });
   }
 
   dispose(): void {
+    clearTimeout(this.restart);
     this.changes.dispose();
   }
 
@@ -60,12 +68,33 @@ export class Jobs implements vscode.Disposable {
 
   /** Starts an analysis and resolves when it has ended. */
   async run(checkpoint: vscode.Uri, options: AnalysisOptions): Promise<Outcome> {
-    const key = checkpoint.toString();
-    const before = this.jobs.get(key);
+    const before = this.jobs.get(checkpoint.toString());
     if (before) return before.ended;
     const id = await this.server.startJob({ checkpoint: checkpoint.fsPath, options });
+    return this.outcomes.get(id) ?? this.adopt(id, checkpoint).ended;
+  }
+
+  /** Goes on with what a reload of the window, or the end of the server, has interrupted. */
+  async resume(): Promise<void> {
+    const jobs = await this.server.resume();
+    clearTimeout(this.restart);
+    const found = new Set(jobs.map(({ job }) => job));
+    for (const { job, checkpoint } of jobs) this.adopt(job, vscode.Uri.file(checkpoint));
+    for (const job of [...this.jobs.values()]) if (!found.has(job.id)) this.finish(job, LOST);
+  }
+
+  private giveUp(): void {
+    for (const job of [...this.jobs.values()]) this.finish(job, LOST);
+  }
+
+  /** The job as it is known here, from now on if it was not. */
+  private adopt(id: JobId, checkpoint: vscode.Uri): Job {
+    const key = checkpoint.toString();
     const existing = this.jobs.get(key);
-    if (existing) return existing.ended;
+    if (existing) {
+      existing.id = id;
+      return existing;
+    }
     let end: Job['end'] = () => undefined;
     const ended = new Promise<Outcome>((resolve) => (end = resolve));
     const running = { kind: 'running', phase: null, message: 'Starting', fraction: null, elapsed: 0, remaining: null };
@@ -81,8 +110,7 @@ export class Jobs implements vscode.Disposable {
     this.jobs.set(key, job);
     this.change(job, job.running);
     void this.showProgress(job);
-    for (const event of this.early.splice(0)) this.receive(event);
-    return ended;
+    return job;
   }
 
   /** Ends a checkpoint's analysis at once. */
@@ -106,28 +134,22 @@ export class Jobs implements vscode.Disposable {
     );
   }
 
-  private receive(event: JobEvent): void {
-    if (event.task !== 'analyze') return;
-    const job = [...this.jobs.values()].find(({ id }) => id === event.job);
-    if (!job) {
-      // Bounded: a job that is never claimed must not fill the memory.
-      if (this.early.push(event) > 100) this.early.shift();
-      return;
-    }
-    const { event: content } = event;
-    switch (content.kind) {
+  private receive({ job: id, task, checkpoint, event, cached }: JobEvent): void {
+    if (task !== 'analyze') return;
+    const job = this.adopt(id, vscode.Uri.file(checkpoint));
+    switch (event.kind) {
       case 'progress':
-        this.progress(job, content);
+        this.progress(job, event);
         break;
       case 'partial':
-        job.partial = content;
-        this.change(job, content);
+        job.partial = event;
+        this.change(job, event);
         break;
       case 'warning':
       case 'pruned':
         break;
       default:
-        this.finish(job, content);
+        this.finish(job, cached === undefined || event.kind !== 'done' ? event : { ...event, cached });
     }
   }
 
@@ -151,6 +173,9 @@ export class Jobs implements vscode.Disposable {
 
   private finish(job: Job, outcome: Outcome): void {
     this.jobs.delete(job.checkpoint.toString());
+    this.outcomes.set(job.id, outcome);
+    const [oldest] = this.outcomes.keys();
+    if (this.outcomes.size > 20 && oldest !== undefined) this.outcomes.delete(oldest);
     this.change(job, outcome);
     job.end(outcome);
   }

@@ -4,6 +4,7 @@ import { LAYERS_LANGUAGE, LAYERS_SCHEME } from '../../protocol/layers-uri';
 import {
   Method,
   type CancelAnswer,
+  type EditAnswer,
   type InspectParams,
   type JobEvent,
   type JobId,
@@ -12,11 +13,16 @@ import {
   type OptionsAnswer,
   type PruneAnswer,
   type PruneParams,
+  type RenameParams,
   type ResultAnswer,
+  type ResumeAnswer,
+  type RunParams,
+  type RunsAnswer,
   type ServerOptions,
   type StartAnswer,
   type StartParams,
 } from '../../protocol/messages';
+import type { RunId } from '../../protocol/runs';
 
 /** The language server as the rest of the client sees it: typed questions and events. */
 export class Server implements vscode.Disposable {
@@ -24,8 +30,14 @@ export class Server implements vscode.Disposable {
   private readonly events = new vscode.EventEmitter<JobEvent>();
   private readonly stops = new vscode.EventEmitter<void>();
   readonly onEvent = this.events.event;
-  /** The server is gone, and every job with it; it is started again. */
+  /** The server is gone, and with it every compute process; it is started again. */
   readonly onStop = this.stops.event;
+  private readonly starts = new vscode.EventEmitter<void>();
+  /** The server answers, for the first time or again. */
+  readonly onStart = this.starts.event;
+  private readonly runChanges = new vscode.EventEmitter<void>();
+  /** `runs` has another answer now. */
+  readonly onRunsChange = this.runChanges.event;
 
   constructor(context: vscode.ExtensionContext) {
     const storage = context.storageUri ?? context.globalStorageUri;
@@ -41,14 +53,16 @@ export class Server implements vscode.Disposable {
           { scheme: 'file', pattern: '**/pruning-limit.json' },
         ],
         initializationOptions: {
-          storage: vscode.Uri.joinPath(storage, 'results').fsPath,
+          storage: vscode.Uri.joinPath(storage, 'runs').fsPath,
         } satisfies ServerOptions,
         revealOutputChannelOn: RevealOutputChannelOn.Never,
       },
     );
     this.client.onNotification(Method.event, (event: JobEvent) => this.events.fire(event));
+    this.client.onNotification(Method.runsChanged, () => this.runChanges.fire());
     this.client.onDidChangeState(({ newState }) => {
       if (newState === State.Stopped) this.stops.fire();
+      if (newState === State.Running) this.starts.fire();
     });
   }
 
@@ -59,6 +73,8 @@ export class Server implements vscode.Disposable {
   async dispose(): Promise<void> {
     this.events.dispose();
     this.stops.dispose();
+    this.starts.dispose();
+    this.runChanges.dispose();
     await this.client.dispose();
   }
 
@@ -84,6 +100,28 @@ export class Server implements vscode.Disposable {
 
   prune(params: PruneParams): Promise<PruneAnswer> {
     return this.client.sendRequest(Method.prune, params);
+  }
+
+  /** Goes on with what was interrupted; the jobs that run now. */
+  async resume(): Promise<ResumeAnswer['jobs']> {
+    return (await this.client.sendRequest<ResumeAnswer>(Method.resume)).jobs;
+  }
+
+  async runs(): Promise<RunsAnswer['runs']> {
+    return (await this.client.sendRequest<RunsAnswer>(Method.runs)).runs;
+  }
+
+  async runResult(run: RunId): Promise<ResultAnswer['result']> {
+    const answer = await this.client.sendRequest<ResultAnswer>(Method.runResult, { run } satisfies RunParams);
+    return answer.result;
+  }
+
+  renameRun(run: RunId, name: string): Promise<EditAnswer> {
+    return this.client.sendRequest(Method.renameRun, { run, name } satisfies RenameParams);
+  }
+
+  deleteRun(run: RunId): Promise<EditAnswer> {
+    return this.client.sendRequest(Method.deleteRun, { run } satisfies RunParams);
   }
 
   async cancelJob(job: JobId): Promise<boolean> {

@@ -6,13 +6,27 @@ export function mediaRoot(extension: vscode.Uri): vscode.Uri {
   return vscode.Uri.joinPath(extension, 'dist', 'media');
 }
 
-/** The panel's page: nothing in it comes from outside the extension, and no script runs without the nonce. */
-export function panelHtml(webview: vscode.Webview, extension: vscode.Uri, checkpoint: vscode.Uri): string {
+/**
+ * A panel's page: nothing in it comes from outside the extension, and no script
+ * runs without the nonce.
+ *
+ * @param page name of its script
+ * @param data what the script finds in the `data-` attributes of `#app`
+ */
+export function pageHtml(
+  webview: vscode.Webview,
+  extension: vscode.Uri,
+  page: 'panel' | 'runs',
+  data: Readonly<Record<string, string>>,
+): string {
+  const attributes = Object.entries(data).map(([name, value]) => `data-${name}="${escape(value)}"`);
   const nonce = randomBytes(16).toString('base64url');
   const media = (name: string) => webview.asWebviewUri(vscode.Uri.joinPath(mediaRoot(extension), name)).toString();
   const policy = [
     `default-src 'none'`,
     `script-src 'nonce-${nonce}'`,
+    // A drawing becomes a picture by way of an image of itself.
+    `img-src blob: data:`,
     // Observable Plot puts a style element into each drawing; it gets the nonce too.
     `style-src ${webview.cspSource} 'nonce-${nonce}'`,
   ].join('; ');
@@ -22,12 +36,12 @@ export function panelHtml(webview: vscode.Webview, extension: vscode.Uri, checkp
     <meta charset="utf-8" />
     <meta http-equiv="Content-Security-Policy" content="${policy}" />
     <meta name="viewport" content="width=device-width, initial-scale=1" />
-    <link rel="stylesheet" href="${media('panel.css')}" />
+    <link rel="stylesheet" href="${media(`${page}.css`)}" />
     <title>Pruning Limit</title>
   </head>
   <body>
-    <main id="app" data-checkpoint="${escape(checkpoint.toString())}" data-name="${escape(vscode.workspace.asRelativePath(checkpoint))}"></main>
-    <script nonce="${nonce}" src="${media('panel.js')}"></script>
+    <main id="app" ${attributes.join(' ')}></main>
+    <script nonce="${nonce}" src="${media(`${page}.js`)}"></script>
   </body>
 </html>`;
 }

@@ -2,7 +2,8 @@ import * as vscode from 'vscode';
 import type { FromPanel, ToPanel } from '../../protocol/messages';
 import { nameOf } from './checkpoint';
 import type { Jobs } from './jobs';
-import { mediaRoot, panelHtml } from './panel-html';
+import { saveExport } from './export';
+import { mediaRoot, pageHtml } from './panel-html';
 import type { Server } from './language-server';
 
 export const PANEL_TYPE = 'pruningLimit.panel';
@@ -62,7 +63,10 @@ export class LimitPanels implements vscode.WebviewPanelSerializer, vscode.Dispos
     panel.webview.onDidReceiveMessage((message: FromPanel) => void this.receive(checkpoint, message));
     panel.onDidDispose(() => this.panels.delete(key));
     this.panels.set(key, panel);
-    panel.webview.html = panelHtml(panel.webview, this.extension, checkpoint);
+    panel.webview.html = pageHtml(panel.webview, this.extension, 'panel', {
+      checkpoint: checkpoint.toString(),
+      name: vscode.workspace.asRelativePath(checkpoint),
+    });
   }
 
   private post(checkpoint: vscode.Uri, message: ToPanel): void {
@@ -85,7 +89,7 @@ export class LimitPanels implements vscode.WebviewPanelSerializer, vscode.Dispos
         await run('showLayers', message.layer);
         break;
       case 'export':
-        await save(checkpoint, message);
+        await saveExport(checkpoint, message);
         break;
     }
   }
@@ -100,21 +104,5 @@ export class LimitPanels implements vscode.WebviewPanelSerializer, vscode.Dispos
     }
     if (job.partial) this.post(checkpoint, job.partial);
     this.post(checkpoint, job.running);
-  }
-}
-
-async function save(checkpoint: vscode.Uri, { name, format, content }: FromPanel & { kind: 'export' }): Promise<void> {
-  const base = nameOf(checkpoint).replace(/\.[^.]*$/, '');
-  const target = await vscode.window.showSaveDialog({
-    title: `Export ${name}`,
-    defaultUri: vscode.Uri.joinPath(checkpoint, '..', `${base}-${name}.${format}`),
-    filters: { [format.toUpperCase()]: [format] },
-  });
-  if (!target) return;
-  try {
-    await vscode.workspace.fs.writeFile(target, new TextEncoder().encode(content));
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    void vscode.window.showErrorMessage(`${nameOf(target)} could not be written: ${reason}`);
   }
 }

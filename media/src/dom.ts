@@ -1,5 +1,5 @@
 type Child = Node | string | null | undefined | false;
-type Properties = Readonly<Record<string, string | number | boolean | ((event: Event) => void) | undefined>>;
+type Properties = Readonly<Record<string, string | number | boolean | ((event: Event) => unknown) | undefined>>;
 
 /**
  * An element. Properties that are functions listen to the event of that name;

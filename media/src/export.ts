@@ -20,3 +20,20 @@ export function svgText(drawing: Element): string {
     .replace(/ nonce="[^"]*"/g, '')
     .replace(/var\((--pl-[a-z]+)\)/g, (_, name: string) => printed[name] ?? '#ffffff');
 }
+
+/** Pixels per unit of a drawing: sharp on paper and on dense screens. */
+const DENSITY = 2;
+
+/** A drawing as a PNG file, its bytes in base64. */
+export async function pngBase64(drawing: Element): Promise<string> {
+  const svg = drawing instanceof SVGSVGElement ? drawing : drawing.querySelector('svg')!;
+  const { width, height } = svg.getBoundingClientRect();
+  const image = new Image();
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svgText(drawing))}`;
+  await image.decode();
+  const canvas = document.createElement('canvas');
+  canvas.width = Math.round(width * DENSITY);
+  canvas.height = Math.round(height * DENSITY);
+  canvas.getContext('2d')!.drawImage(image, 0, 0, canvas.width, canvas.height);
+  return canvas.toDataURL('image/png').split(',')[1]!;
+}

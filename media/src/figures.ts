@@ -1,6 +1,6 @@
 import type { PartialResult } from '../../protocol/analysis';
 import { fill, h } from './dom';
-import { svgText } from './export';
+import { pngBase64, svgText } from './export';
 import { densityFigure } from './plots/density';
 import type { Figure } from './plots/figure';
 import { layersFigure } from './plots/layers';
@@ -11,7 +11,8 @@ import { csv, tableElement } from './table';
 /** In the order in which they answer the user's questions. */
 const figures: readonly Figure[] = [limitFigure, lossFigure, accuracyFigure, densityFigure, layersFigure];
 
-export type Export = (name: string, format: 'svg' | 'csv', content: string) => void;
+/** `content` is text, of a PNG its bytes in base64. */
+export type Export = (name: string, format: 'svg' | 'csv' | 'png', content: string) => void;
 
 /** Puts a drawing into the page; its style element needs the page's nonce to be heard. */
 export function place(holder: Element, drawing: Element, nonce: string): void {
@@ -29,8 +30,9 @@ export class Figures {
   private readonly boxes: readonly FigureBox[];
   private result: PartialResult | undefined;
 
-  constructor(nonce: string, save?: Export) {
-    this.boxes = figures.map((figure) => new FigureBox(figure, nonce, save));
+  /** @param prefix of ids, where several results are on one page */
+  constructor(nonce: string, save?: Export, prefix = '') {
+    this.boxes = figures.map((figure) => new FigureBox(figure, nonce, save, prefix));
     this.element = h('div', { class: 'figures' }, ...this.boxes.map(({ element }) => element));
     let width = 0;
     new ResizeObserver(() => {
@@ -59,16 +61,17 @@ class FigureBox {
     private readonly figure: Figure,
     private readonly nonce: string,
     save: Export | undefined,
+    prefix: string,
   ) {
-    const id = `figure-${figure.name}`;
-    const button = (format: 'svg' | 'csv', content: () => string) =>
+    const id = `${prefix}figure-${figure.name}`;
+    const button = (format: 'svg' | 'csv' | 'png', content: () => string | Promise<string>) =>
       h(
         'button',
         {
           type: 'button',
           class: 'quiet',
           'aria-label': `Export ${figure.title} as ${format.toUpperCase()}`,
-          click: () => save?.(figure.name, format, content()),
+          click: async () => save?.(figure.name, format, await content()),
         },
         format.toUpperCase(),
       );
@@ -85,6 +88,7 @@ class FigureBox {
             'span',
             { class: 'actions' },
             button('svg', () => svgText(this.holder.firstElementChild!)),
+            button('png', () => pngBase64(this.holder.firstElementChild!)),
             button('csv', () => csv(this.figure.table(this.result!))),
           ),
       ),

@@ -20,6 +20,8 @@ interface State {
   readonly result?: PartialResult | AnalysisResult;
   readonly stage?: Stage;
   readonly history?: readonly Progress[];
+  /** When the result was computed, if it was an answer from before: milliseconds since 1970. */
+  readonly cached?: number | undefined;
 }
 
 type Running = ToPanel & { kind: 'running' };
@@ -143,7 +145,7 @@ function draw(): void {
       const { result, stage } = state;
       if (!result) return;
       const begin = performance.now();
-      summary.update(result, stage ?? 'stopped');
+      summary.update(result, stage ?? 'stopped', state.cached);
       figures.update(result);
       drawHistory();
       const end = performance.now();
@@ -194,7 +196,7 @@ window.addEventListener('message', ({ data }: MessageEvent<ToPanel>) => {
       break;
     case 'done':
       notice.hidden = true;
-      keep({ result: data.result, stage: 'done' });
+      keep({ result: data.result, stage: 'done', cached: data.cached });
       showEnd();
       drawEnd();
       break;

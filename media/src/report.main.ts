@@ -17,8 +17,9 @@ import { Summary } from './summary';
 const nonce = (document.currentScript as HTMLScriptElement | null)?.nonce ?? '';
 
 const download: Export = (name, format, content) => {
-  const type = format === 'svg' ? 'image/svg+xml' : 'text/csv';
-  const url = URL.createObjectURL(new Blob([content], { type }));
+  const type = { svg: 'image/svg+xml', csv: 'text/csv', png: 'image/png' }[format];
+  const bytes = format === 'png' ? Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0)) : content;
+  const url = URL.createObjectURL(new Blob([bytes], { type }));
   h('a', { href: url, download: `${name}.${format}` }).click();
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 };

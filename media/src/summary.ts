@@ -27,7 +27,8 @@ export class Summary {
     fill(this.element);
   }
 
-  update(result: PartialResult | AnalysisResult, stage: Stage): void {
+  /** @param cached when the result was computed, if it was an answer from before: milliseconds since 1970 */
+  update(result: PartialResult | AnalysisResult, stage: Stage, cached?: number): void {
     const [first] = result.limits;
     fill(
       this.element,
@@ -38,7 +39,7 @@ export class Summary {
       result.limits.length > 0 && limitsTable(result.limits),
       oneShotTable(result),
       warningList(result, this.openLayer),
-      facts(result),
+      facts(result, cached),
     );
   }
 }
@@ -177,11 +178,7 @@ function warningList({ warnings }: PartialResult, openLayer?: (layer: string) =>
       h(
         'li',
         { class: SEVERITY[code] },
-        h(
-          'span',
-          { class: 'sign', role: 'img', 'aria-label': SEVERITY[code] },
-          SEVERITY[code] === 'warning' ? '⚠\uFE0E' : 'i',
-        ),
+        sign(SEVERITY[code]),
         h('span', {}, message),
         layer !== undefined &&
           openLayer !== undefined &&
@@ -191,7 +188,26 @@ function warningList({ warnings }: PartialResult, openLayer?: (layer: string) =>
   );
 }
 
-function facts(result: PartialResult | AnalysisResult): HTMLElement {
+const SIGNS = {
+  warning: 'M8 1.9 14.6 13.6H1.4ZM8 6v3.8M8 11.2v1.4',
+  information: 'M8 1.6a6.4 6.4 0 1 1 0 12.8A6.4 6.4 0 1 1 8 1.6M8 7v4.6M8 4.4v1.4',
+} as const;
+
+/** Drawn, because not every font has the characters. */
+function sign(severity: keyof typeof SIGNS): HTMLElement {
+  const holder = h('span', { class: 'sign', role: 'img', 'aria-label': severity });
+  const name = 'http://www.w3.org/2000/svg';
+  const svg = document.createElementNS(name, 'svg');
+  const path = document.createElementNS(name, 'path');
+  for (const [key, value] of Object.entries({ viewBox: '0 0 16 16', 'aria-hidden': 'true' }))
+    svg.setAttribute(key, value);
+  path.setAttribute('d', SIGNS[severity]);
+  svg.append(path);
+  holder.append(svg);
+  return holder;
+}
+
+function facts(result: PartialResult | AnalysisResult, cached: number | undefined): HTMLElement {
   const { accuracy, data, engine, epsilon, parameters, validity } = result;
   const time = 'time' in result ? result.time : undefined;
   const entries: [string, string | false][] = [
@@ -210,6 +226,7 @@ function facts(result: PartialResult | AnalysisResult): HTMLElement {
     ['Edge of validity', validity.edge !== null && percent(validity.edge)],
     ['Engine', `${engine.name} ${engine.version}, ${engine.provider}, ${engine.threads} threads`],
     ['Time', time !== undefined && `${duration(time.total)}, ${grouped(time.products)} products`],
+    ['From the cache', cached !== undefined && `computed ${new Date(cached).toLocaleString()}`],
   ];
   return h(
     'dl',

@@ -2,10 +2,12 @@
  * The compute process: one job, then it ends. It may block, use all the
  * memory it was granted, and crash; whoever started it kills it to cancel.
  */
-import type { FromCompute, Interrupt, ToCompute, TrainTask } from '../../protocol/messages';
+import type { FromCompute, Interrupt, JournalPlace, ToCompute, TrainTask } from '../../protocol/messages';
 import type { TrainEvent } from '../../protocol/train';
 import { analyze } from './analysis/analyze';
+import { NO_JOURNAL, type Journal } from './analysis/journal';
 import { toFailure } from './errors';
+import { JournalFile } from './files/journal-file';
 import { train } from './lomp/train';
 import { prune } from './prune/prune';
 
@@ -24,13 +26,22 @@ process.on('SIGINT', () => undefined);
 
 async function run(task: ToCompute | TrainTask): Promise<void> {
   try {
-    if (task.kind === 'analyze') await analyze(task.request, send);
+    if (task.kind === 'analyze') await analyze(task.request, send, openJournal(task.journal) ?? NO_JOURNAL);
     else if (task.kind === 'prune') await send({ kind: 'pruned', result: await prune(task.request, send) });
     else await train(task.request, send, () => stopping);
   } catch (error) {
     await send({ kind: 'failed', error: toFailure(error) });
   }
   process.disconnect();
+}
+
+/** What cannot be kept is only missed when this process is killed. */
+function openJournal(place: JournalPlace | undefined): Journal | null {
+  if (!place) return null;
+  const { path, key } = place;
+  return JournalFile.open(path, key, (reason) => {
+    console.error(`journal not written (${reason}): an interrupted analysis will begin again`);
+  });
 }
 
 /** Resolves when the message has left the process: a session blocks the event loop, and nothing would be sent. */

@@ -17,7 +17,7 @@ import {
 } from 'vscode-languageserver/node';
 import { TextDocument } from 'vscode-languageserver-textdocument';
 import { Method, type JobEvent, type ServerOptions } from '../../protocol/messages';
-import { toFailure } from './errors';
+import { RunStore } from './jobs/run-store';
 import { registerAnalysis } from './lsp/analysis';
 import { registerAnalysisFile } from './lsp/analysis-file';
 import { CheckpointReader } from './lsp/checkpoints';
@@ -30,25 +30,23 @@ import { JobRegistry } from './lsp/jobs';
 import { registerOutline } from './lsp/outline';
 import { registerPrune } from './lsp/prune';
 import { ResultStore } from './lsp/results';
+import { registerRuns } from './lsp/runs';
 
 const connection = createConnection(ProposedFeatures.all);
 const documents = new TextDocuments(TextDocument);
 let ready: ServerContext | undefined;
 
-const jobs = new JobRegistry(
-  join(__dirname, 'compute.js'),
-  (event, stamp) => relay(event, stamp),
-  (line) => connection.console.log(line),
-);
-
 connection.onInitialize((params: InitializeParams): InitializeResult => {
   const { storage } = (params.initializationOptions ?? {}) as ServerOptions;
   let folders = (params.workspaceFolders ?? []).map(({ uri }) => uri);
+  const runs = new RunStore(storage, (message) => connection.console.warn(message));
+  const jobs = new JobRegistry(join(__dirname, 'compute.js'), runs, relay, (line) => connection.console.log(line));
   const context: ServerContext = {
     connection,
     documents,
     checkpoints: new CheckpointReader(),
-    results: new ResultStore(storage),
+    results: new ResultStore(runs),
+    runs,
     jobs,
     folders: () => folders.filter((uri) => uri.startsWith('file:')).map((uri) => fileURLToPath(uri)),
     hasConfiguration: () => params.capabilities.workspace?.configuration === true,
@@ -64,6 +62,7 @@ connection.onInitialize((params: InitializeParams): InitializeResult => {
     registerAnalysis,
     registerAnalysisFile,
     registerPrune,
+    registerRuns,
     registerHover,
     registerInlayHints,
     registerCodeLenses,
@@ -86,16 +85,14 @@ connection.onInitialize((params: InitializeParams): InitializeResult => {
   };
 });
 
-/** An event of a job on its way to the client; a result is stored first, so that whoever reacts finds it. */
-function relay(event: JobEvent, stamp: string): void {
+/** An event of a job on its way to the client; a result is stored before, so that whoever reacts finds it. */
+function relay(event: JobEvent): void {
   const { kind } = event.event;
-  if (event.event.kind === 'done' && ready) {
-    const stored = ready.results.set(event.checkpoint, event.event.result, stamp);
-    stored.catch((error) => connection.console.warn(`result could not be kept: ${toFailure(error).message}`));
-    void announce(ready, event.checkpoint);
-  }
+  if (kind === 'done' && ready) void announce(ready, event.checkpoint);
   void connection.sendNotification(Method.event, event);
-  if (event.task === 'analyze' && (kind === 'done' || kind === 'failed' || kind === 'cancelled')) refresh();
+  if (event.task !== 'analyze' || (kind !== 'done' && kind !== 'failed' && kind !== 'cancelled')) return;
+  void connection.sendNotification(Method.runsChanged);
+  refresh();
 }
 
 async function announce(context: ServerContext, checkpoint: string): Promise<void> {
@@ -110,8 +107,8 @@ function refresh(): void {
 }
 
 // The compute processes go with the server.
-process.on('exit', () => jobs.dispose());
-connection.onShutdown(() => jobs.dispose());
+process.on('exit', () => ready?.jobs.dispose());
+connection.onShutdown(() => ready?.jobs.dispose());
 
 documents.listen(connection);
 connection.listen();

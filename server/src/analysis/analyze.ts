@@ -20,6 +20,7 @@ import { comparePath, edgeOfValidity, pathSparsities, stationarity } from '../li
 import type { TraceEstimate } from '../spectrum/traces';
 import { checkTolerance, describeEpsilon, lossTolerance } from './epsilon';
 import { Evaluator, lossGradient, type Evaluation } from './evaluator';
+import { AnalysisClock, NO_JOURNAL, RecalledOperator, type Journal } from './journal';
 import { LimitStudy, TRACE_PROBES, type StudyUpdate } from './limit-study';
 import { CURVE_POINTS, measureSplit, NARROWING_POINTS, openSplits, type SplitSamples } from './measure';
 import { MemoryGuard } from './memory';
@@ -45,14 +46,19 @@ const NOISE_SHARE = 0.05;
  * Gauss–Newton is studied before the Hessian, because its bracket closes in a
  * fraction of the steps, but the Hessian leads the result.
  *
+ * @param journal of an analysis of the same network, data and options that was interrupted: this one goes on there
  * @throws InputError, AnalysisError
  */
-export async function analyze(request: AnalysisRequest, listener: Listener): Promise<AnalysisResult> {
-  return new Analysis(request, listener).run();
+export async function analyze(
+  request: AnalysisRequest,
+  listener: Listener,
+  journal: Journal = NO_JOURNAL,
+): Promise<AnalysisResult> {
+  return new Analysis(request, listener, journal).run();
 }
 
 class Analysis {
-  private readonly started = performance.now();
+  private readonly clock = new AnalysisClock();
   private readonly memory: MemoryGuard;
   private readonly progress: Progress;
   private engine!: Engine;
@@ -65,7 +71,7 @@ class Analysis {
   private evaluationTime = 0;
   private readonly limits = new Map<CurvatureKind, LimitResult>();
   private readonly traces = new Map<CurvatureKind, TraceEstimate>();
-  private readonly operators = new Map<CurvatureKind, CurvatureOperator>();
+  private readonly operators = new Map<CurvatureKind, RecalledOperator>();
   /** Of the studies that have ended. */
   private readonly ends = new Map<CurvatureKind, LimitEnd>();
   private points: readonly PathPoint[] = [];
@@ -77,9 +83,10 @@ class Analysis {
   constructor(
     private readonly request: AnalysisRequest,
     private readonly listener: Listener,
+    private readonly journal: Journal,
   ) {
     this.memory = new MemoryGuard(request.options.memory);
-    this.progress = new Progress(listener, () => this.memory.check());
+    this.progress = new Progress(listener, () => this.memory.check(), this.clock.now);
   }
 
   async run(): Promise<AnalysisResult> {
@@ -99,9 +106,9 @@ class Analysis {
     this.progress.expect((kinds.length > 0 ? 2 + 2 * PATH_POINTS : 1) + this.curveWork());
     this.progress.allow(kinds.length * (TRACE_PROBES + options.steps), this.studiesEnd());
     await this.progress.begin('evaluating', 'loss and accuracy');
-    const before = performance.now();
+    const before = this.clock.now();
     this.dense = await evaluator.evaluate(this.subject.weights);
-    this.evaluationTime = performance.now() - before;
+    this.evaluationTime = this.clock.now() - before;
     this.checkLoss();
     this.epsilon = lossTolerance(options.epsilon, this.dense.losses, this.dense.loss);
     this.magnitudes = this.sortMagnitudes();
@@ -146,18 +153,21 @@ class Analysis {
     const { options } = this.request;
     const { model, layout, batches } = this.subject;
     await this.progress.begin(kind, 'compiling');
-    const operator = new CurvatureOperator(this.engine, model, layout, kind, batches, (share) =>
-      this.progress.work(share),
+    const operator = new RecalledOperator(
+      new CurvatureOperator(this.engine, model, layout, kind, batches, (share) => this.progress.work(share)),
+      this.journal,
+      this.clock,
+      (products) => this.progress.work(products),
     );
     this.operators.set(kind, operator);
     const steps = this.memory.lanczosSteps(layout.dimension, options.steps);
     const end = this.studiesEnd();
     const left = kinds.indexOf(kind) + 1;
     this.progress.allow(left * (TRACE_PROBES + options.steps), end);
-    const now = performance.now();
+    const now = this.clock.now();
     // The time is shared evenly by the operators that are left.
     const deadline = now + Math.max(0, end - now) / left;
-    const studyOptions = { steps, tolerance: options.tolerance, seed: options.seed, deadline };
+    const studyOptions = { steps, tolerance: options.tolerance, seed: options.seed, deadline, now: this.clock.now };
     const ended = await new LimitStudy(operator, layout, this.magnitudes, this.epsilon, studyOptions, {
       announce: (message) => (this.progress.message = message),
       plan: (products) => this.progress.allow(products + (left - 1) * (TRACE_PROBES + options.steps), end),
@@ -171,7 +181,7 @@ class Analysis {
     this.progress.allow(0, Infinity);
   }
 
-  /** When the path has to begin, which takes as long as it takes: by `performance.now()`. */
+  /** When the path has to begin, which takes as long as it takes: on the analysis' clock. */
   private studiesEnd(): number {
     const budget = this.request.options.minutes * 60_000;
     const operators = [...this.operators.values()];
@@ -179,7 +189,7 @@ class Analysis {
     const seconds = operators.reduce((sum, operator) => sum + operator.seconds, 0);
     const product = products > 0 ? (1000 * seconds) / products : PRODUCT_COST * this.evaluationTime;
     const path = PATH_POINTS * (this.evaluationTime + product) + this.curveWork() * this.evaluationTime;
-    return this.started + budget - Math.min(Math.max(path, 0.1 * budget), 0.5 * budget);
+    return budget - Math.min(Math.max(path, 0.1 * budget), 0.5 * budget);
   }
 
   private async followPath(evaluator: Evaluator, gradient: Float64Array): Promise<void> {
@@ -317,7 +327,7 @@ class Analysis {
       ...this.snapshot(),
       options: this.request.options,
       time: {
-        total: (performance.now() - this.started) / 1000,
+        total: this.clock.now() / 1000,
         perProduct: products > 0 ? seconds / products : 0,
         products,
       },

@@ -98,7 +98,7 @@ async function study(kind: CurvatureKind, seed: number): Promise<Outcome> {
     { dimension: D, layers: [layer] },
     magnitudes,
     epsilon,
-    { steps: 48, tolerance: 0.02, seed, deadline: Infinity },
+    { steps: 48, tolerance: 0.02, seed, deadline: Infinity, now: () => 0 },
     { announce: () => undefined, plan: () => undefined, update: ({ limit }) => void limits.push(limit) },
   ).run();
   const dimension = ruleBounds(exactMeasure(eigenvalues)).low;

@@ -25,8 +25,10 @@ export interface StudyOptions {
   /** Wished width of the limit's interval. */
   readonly tolerance: number;
   readonly seed: number;
-  /** `performance.now()` after which no further product is begun. */
+  /** When no further product is begun, by `now`. */
   readonly deadline: number;
+  /** Milliseconds. */
+  readonly now: () => number;
 }
 
 /** A curvature operator that times itself. */
@@ -207,7 +209,7 @@ export class LimitStudy {
 
   /** Whether something that takes `milliseconds` would end before the deadline. */
   private hasTime(milliseconds = 0): boolean {
-    return performance.now() + milliseconds < this.options.deadline;
+    return this.options.now() + milliseconds < this.options.deadline;
   }
 
   private probe(name: string): Float32Array {

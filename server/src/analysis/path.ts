@@ -1,5 +1,5 @@
 import type { PathPoint } from '../../../protocol/analysis';
-import type { CurvatureOperator } from '../curvature/operator';
+import type { SymmetricOperator } from '../spectrum/operator';
 import type { Magnitudes } from '../limit/magnitudes';
 import type { Evaluator } from './evaluator';
 import type { Subject } from './subject';
@@ -28,7 +28,7 @@ export async function measurePath(
   subject: Subject,
   magnitudes: Magnitudes,
   evaluator: Evaluator,
-  operator: CurvatureOperator,
+  operator: SymmetricOperator,
   gradient: Float64Array,
   sparsities: readonly number[],
   l1: number,

@@ -4,6 +4,7 @@ import type { TextDocument } from 'vscode-languageserver-textdocument';
 import type { CheckpointSummary } from '../../../protocol/analysis';
 import { checkpointUri, layersUri } from '../../../protocol/layers-uri';
 import { toFailure } from '../errors';
+import type { RunStore } from '../jobs/run-store';
 import { failureText, layersText } from '../report/layers-text';
 import type { CheckpointReader } from './checkpoints';
 import type { JobRegistry } from './jobs';
@@ -15,6 +16,7 @@ export interface ServerContext {
   readonly documents: TextDocuments<TextDocument>;
   readonly checkpoints: CheckpointReader;
   readonly results: ResultStore;
+  readonly runs: RunStore;
   readonly jobs: JobRegistry;
   /** Paths of the workspace's folders. */
   readonly folders: () => readonly string[];

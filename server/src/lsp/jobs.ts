@@ -1,43 +1,98 @@
 import { randomUUID } from 'node:crypto';
-import type { FromCompute, JobEvent, JobId, ToCompute } from '../../../protocol/messages';
-import { ComputeProcess } from '../jobs/compute-process';
+import type { AnalysisRequest } from '../../../protocol/analysis';
+import type { JobEvent, JobId, ToCompute } from '../../../protocol/messages';
+import { Questions } from '../jobs/question';
+import { endedRun, isElsewhere, type RunStore, type StoredRun } from '../jobs/run-store';
+import { AnalysisJob } from './analysis-job';
+import { OneOffJob, type Job, type JobHooks } from './job';
 import { fileStamp } from './results';
-import { EventThrottle } from './throttle';
+
+/** How long the server of a window that was closed may take to go, and how often it is looked for: milliseconds. */
+const LEAVING = 15_000;
+const LOOK = 250;
 
 /**
  * The running jobs, one compute process each.
  *
  * Architecture invariant: nothing here waits for a compute process except to
- * see it go. It may block, run out of memory or crash; that ends its job and
- * nothing else. Killing it is how a job is cancelled, so that cancelling never
- * depends on what it is busy with.
+ * see it go. It may block, run out of memory or crash; its job then goes on
+ * from its journal, and after three times fails, and nothing else. Killing it
+ * is how a job is cancelled, so that cancelling never depends on what it is
+ * busy with.
  */
 export class JobRegistry {
   private readonly jobs = new Map<JobId, Job>();
+  private readonly questions: Questions;
+  private again: NodeJS.Timeout | undefined;
 
   /** @param entry script of the compute process */
   constructor(
     private readonly entry: string,
-    /** `stamp` is the state of the checkpoint's file when the job began. */
-    private readonly emit: (event: JobEvent, stamp: string) => void,
+    private readonly runs: RunStore,
+    private readonly emit: (event: JobEvent) => void,
     private readonly log: (line: string) => void,
-  ) {}
+  ) {
+    this.questions = new Questions(entry);
+  }
 
   /** Starts a job. A checkpoint that is being analysed is not analysed again: the id of that job is returned. */
   start(task: ToCompute): JobId {
-    const { checkpoint } = task.request;
-    const running = task.kind === 'analyze' ? this.running(checkpoint) : undefined;
+    return task.kind === 'analyze' ? this.analyze(task.request) : this.once(task);
+  }
+
+  private analyze(request: AnalysisRequest): JobId {
+    const running = this.running(request.checkpoint);
     if (running !== undefined) return running;
-    const id = randomUUID();
-    const stamp = fileStamp(checkpoint);
-    const job = new Job(this.entry, task, {
-      event: (event) => this.emit({ job: id, task: task.kind, checkpoint, event }, stamp),
-      // The job is forgotten before its end is told, so that a listener may start the next one.
-      ended: () => this.jobs.delete(id),
-      log: this.log,
+    const now = Date.now();
+    return this.run({
+      id: randomUUID(),
+      name: null,
+      checkpoint: request.checkpoint,
+      state: 'running',
+      started: now,
+      ended: null,
+      limits: [],
+      error: null,
+      samples: request.options.data.samples,
+      request,
+      key: null,
+      stamp: fileStamp(request.checkpoint),
+      owner: process.pid,
+      asked: now,
+      resumed: 0,
+      claims: 0,
     });
-    this.jobs.set(id, job);
-    return id;
+  }
+
+  /**
+   * Goes on with every run whose process is gone. Several windows may ask at
+   * once; each run goes to one. The server of a window that is being reloaded
+   * may still be about to go, so it is looked for again for a while.
+   */
+  async resume(until = Date.now() + LEAVING): Promise<void> {
+    let leaving = false;
+    for (const run of await this.runs.all()) {
+      leaving ||= isElsewhere(run);
+      const claimed = this.runs.claim(run, this.jobs.has(run.id));
+      if (!claimed) continue;
+      if (this.running(run.checkpoint) !== undefined) {
+        // Asked for again meanwhile.
+        this.runs.put(endedRun(claimed, 'cancelled', null));
+        this.runs.removeJournal(run.id);
+      } else {
+        this.log(`analysis of ${run.checkpoint} goes on from its journal`);
+        this.run(claimed);
+      }
+    }
+    clearTimeout(this.again);
+    if (leaving && Date.now() < until) this.again = setTimeout(() => void this.resume(until), LOOK);
+  }
+
+  /** Analyses that run now. */
+  all(): { readonly job: JobId; readonly checkpoint: string }[] {
+    return [...this.jobs].flatMap(([job, { analyses }]) =>
+      analyses === undefined ? [] : [{ job, checkpoint: analyses }],
+    );
   }
 
   /** Resolves when the compute process is gone; false when there was none any more. */
@@ -51,79 +106,43 @@ export class JobRegistry {
     return undefined;
   }
 
+  isRunning(id: JobId): boolean {
+    return this.jobs.has(id);
+  }
+
+  /** The runs stay marked as running: whoever comes next goes on with them. */
   dispose(): void {
-    for (const job of this.jobs.values()) job.kill();
-  }
-}
-
-interface JobHooks {
-  event(event: JobEvent['event']): void;
-  ended(): void;
-  log(line: string): void;
-}
-
-class Job {
-  /** The checkpoint that it analyses; undefined for other jobs. */
-  readonly analyses: string | undefined;
-  private readonly compute: ComputeProcess;
-  private readonly throttle: EventThrottle<FromCompute>;
-  private readonly gone: Promise<void>;
-  private cancelled = false;
-  private finished = false;
-
-  constructor(
-    entry: string,
-    task: ToCompute,
-    private readonly hooks: JobHooks,
-  ) {
-    this.analyses = task.kind === 'analyze' ? task.request.checkpoint : undefined;
-    this.throttle = new EventThrottle<FromCompute>((event) => hooks.event(event));
-    const { promise, resolve } = deferred();
-    this.gone = promise;
-    this.compute = new ComputeProcess(entry, task, {
-      event: (event) => this.receive(event),
-      log: (line) => hooks.log(`compute ${this.compute.pid}: ${line}`),
-      gone: (failure) => {
-        if (failure !== null) this.end(failure);
-        resolve();
-      },
-    });
+    clearTimeout(this.again);
+    for (const job of this.jobs.values()) job.abandon();
   }
 
-  async cancel(): Promise<boolean> {
-    if (this.finished) return false;
-    this.cancelled = true;
-    this.kill();
-    await this.gone;
-    return true;
+  private run(run: StoredRun): JobId {
+    const { id } = run;
+    this.add(
+      id,
+      new AnalysisJob(this.entry, run, this.runs, this.questions, this.hooks(id, 'analyze', run.checkpoint)),
+    );
+    return id;
   }
 
-  kill(): void {
-    this.compute.kill();
+  private once(task: ToCompute): JobId {
+    const id = randomUUID();
+    this.add(id, new OneOffJob(this.entry, task, this.hooks(id, task.kind, task.request.checkpoint)));
+    return id;
   }
 
-  private receive(event: FromCompute): void {
-    if (this.finished || this.cancelled) return;
-    if (event.kind === 'done' || event.kind === 'pruned' || event.kind === 'failed') this.finish(event);
-    else this.throttle.push(event);
+  private add(id: JobId, job: Job): void {
+    this.jobs.set(id, job);
+    void job.begin();
   }
 
-  /** The process is gone without having told its end: it was cancelled, or has failed. */
-  private end(message: string): void {
-    if (this.finished) return;
-    this.finish(this.cancelled ? { kind: 'cancelled' } : { kind: 'failed', error: { message, category: 'analysis' } });
+  private hooks(id: JobId, task: ToCompute['kind'], checkpoint: string): JobHooks {
+    return {
+      event: (event, cached) =>
+        this.emit({ job: id, task, checkpoint, event, ...(cached !== undefined && { cached }) }),
+      // The job is forgotten before its end is told, so that a listener may start the next one.
+      ended: () => this.jobs.delete(id),
+      log: this.log,
+    };
   }
-
-  private finish(event: JobEvent['event']): void {
-    this.throttle.flush();
-    this.finished = true;
-    this.hooks.ended();
-    this.hooks.event(event);
-  }
-}
-
-function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve!: () => void;
-  const promise = new Promise<void>((done) => (resolve = done));
-  return { promise, resolve };
 }

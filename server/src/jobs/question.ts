@@ -1,0 +1,120 @@
+import { createHash, type Hash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { dirname, isAbsolute, relative, resolve } from 'node:path';
+import type { AnalysisRequest } from '../../../protocol/analysis';
+
+/** Files larger than this are told apart by size and time of change. */
+const LARGEST = 2 ** 30;
+/** `StringStringEntryProto` of an ONNX tensor whose values are in another file: key, then the tag of the value. */
+const LOCATION = Buffer.from('\x0a\x08location\x12', 'latin1');
+/** Longest location that is looked for; one byte of length. */
+const LONGEST_LOCATION = 127;
+
+interface Digest {
+  readonly content: string;
+  /** Places of external data that the file names. */
+  readonly locations: readonly string[];
+}
+
+/**
+ * What an analysis is asked, as a hash: of the contents of checkpoint, external
+ * data and data files, of all options, and of the program that answers. Names
+ * and places do not count, so that a copy of a checkpoint is the same question.
+ *
+ * Files are read in small pieces, so the event loop goes on, and only when they
+ * have changed.
+ */
+export class Questions {
+  private readonly digests = new Map<string, { readonly stamp: string; readonly digest: Promise<Digest> }>();
+
+  /** @param program script of the compute process */
+  constructor(private readonly program: string) {}
+
+  /** @returns null when something is missing or cannot be read: then there is no question to remember */
+  async key({ checkpoint, options }: AnalysisRequest): Promise<string | null> {
+    try {
+      const hash = createHash('sha256');
+      const { path, ...data } = options.data;
+      const { testData, ...measure } = options.measure ?? {};
+      add(hash, 'program', (await this.digest(this.program)).content);
+      add(hash, 'options', sortedJson({ ...options, data, measure: options.measure && measure }));
+      const model = await this.digest(checkpoint);
+      add(hash, 'checkpoint', model.content);
+      for (const file of externalFiles(checkpoint, model.locations)) {
+        // What is missing is for the reader to complain about.
+        add(hash, 'external', await this.digest(file).then(({ content }) => content, String));
+      }
+      for (const file of await dataFiles(path)) add(hash, file.name, (await this.digest(file.path)).content);
+      if (testData !== undefined) {
+        for (const file of await dataFiles(testData))
+          add(hash, `test ${file.name}`, (await this.digest(file.path)).content);
+      }
+      return hash.digest('hex');
+    } catch {
+      return null;
+    }
+  }
+
+  private async digest(path: string): Promise<Digest> {
+    const { size, mtimeMs } = await stat(path);
+    const stamp = `${size}-${mtimeMs}`;
+    const known = this.digests.get(path);
+    if (known?.stamp === stamp) return known.digest;
+    const digest = size > LARGEST ? Promise.resolve({ content: stamp, locations: [] }) : read(path);
+    this.digests.set(path, { stamp, digest });
+    digest.catch(() => this.digests.delete(path));
+    return digest;
+  }
+}
+
+/** A field with its length, so that no two lists of fields are the same bytes. */
+function add(hash: Hash, name: string, value: string): void {
+  hash.update(`${name.length}:${name} ${value.length}:${value}\n`);
+}
+
+function sortedJson(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
+}
+
+async function read(path: string): Promise<Digest> {
+  const hash = createHash('sha256');
+  const locations = new Set<string>();
+  let tail = Buffer.alloc(0);
+  for await (const chunk of createReadStream(path)) {
+    hash.update(chunk as Buffer);
+    // A place may lie across two chunks.
+    const bytes = Buffer.concat([tail, chunk as Buffer]);
+    for (let at = bytes.indexOf(LOCATION); at >= 0; at = bytes.indexOf(LOCATION, at + 1)) {
+      const start = at + LOCATION.length + 1;
+      const length = bytes[start - 1];
+      if (length === undefined || length > LONGEST_LOCATION || start + length > bytes.length) continue;
+      locations.add(bytes.toString('utf8', start, start + length));
+    }
+    tail = bytes.subarray(Math.max(0, bytes.length - LOCATION.length - 1 - LONGEST_LOCATION));
+  }
+  return { content: hash.digest('hex'), locations: [...locations].sort() };
+}
+
+/** Only what the reader would read: files in the checkpoint's folder or below. */
+function externalFiles(checkpoint: string, locations: readonly string[]): string[] {
+  const folder = dirname(checkpoint);
+  return locations
+    .filter((location) => !location.includes('\0') && !isAbsolute(location))
+    .map((location) => resolve(folder, location))
+    .filter((path) => !relative(folder, path).startsWith('..'));
+}
+
+/** The files of a data set: it lies in one file or in one folder. */
+async function dataFiles(path: string): Promise<{ name: string; path: string }[]> {
+  if ((await stat(path)).isFile()) return [{ name: 'data', path }];
+  const entries = await readdir(path, { withFileTypes: true });
+  return entries
+    .filter((entry) => !entry.isDirectory())
+    .map(({ name }) => ({ name, path: resolve(path, name) }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
