@@ -82,6 +82,10 @@ describe('analysis file', () => {
     [entry({ measure: 'all' }), /analyses\[0\]\.measure must be an object, is "all"/],
     [entry({ measure: { on: 'val' } }), /measure\.on must be one of both, test, train, is "val"/],
     [entry({ measure: { samples: 0 } }), /measure\.samples must be a whole number of at least 1/],
+    [
+      entry({ targetSparsity: 95 }),
+      /analyses\[0\]\.targetSparsity must be a number of at least 0 and at most 1, is 95/,
+    ],
     [entry({ l1: -1 }), /analyses\[0\]\.l1 must be a number of at least 0, is -1/],
   ];
   for (const [json, message] of wrong) {

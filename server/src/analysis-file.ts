@@ -77,6 +77,7 @@ export async function readAnalysisFile(
 const ENTRY = [
   'checkpoint',
   'data',
+  'targetSparsity',
   'epsilon',
   'curvature',
   'l1',
@@ -91,6 +92,8 @@ const ENTRY = [
 function readEntry(node: Node, file: string, defaults: OptionDefaults): { pattern: string; options: AnalysisOptions } {
   const entry = node.object(ENTRY);
   const pattern = entry.required('checkpoint').string();
+  // Not an option of the analysis: the editor holds it against the limits.
+  entry.optional('targetSparsity')?.number(0, 1);
   const epsilon = entry.optional('epsilon');
   const measure = readMeasure(entry.optional('measure'), file);
   const options: AnalysisOptions = {

@@ -19,7 +19,7 @@ import { TextDocument } from 'vscode-languageserver-textdocument';
 import { Method, type JobEvent, type ServerOptions } from '../../protocol/messages';
 import { RunStore } from './jobs/run-store';
 import { registerAnalysis } from './lsp/analysis';
-import { registerAnalysisFile } from './lsp/analysis-file';
+import { checkAnalysisFiles, registerAnalysisFile } from './lsp/analysis-file';
 import { CheckpointReader } from './lsp/checkpoints';
 import { registerCodeLenses } from './lsp/code-lens';
 import { buildLayersText, type ServerContext } from './lsp/context';
@@ -92,6 +92,7 @@ function relay(event: JobEvent): void {
   void connection.sendNotification(Method.event, event);
   if (event.task !== 'analyze' || (kind !== 'done' && kind !== 'failed' && kind !== 'cancelled')) return;
   void connection.sendNotification(Method.runsChanged);
+  if (ready) void checkAnalysisFiles(ready);
   refresh();
 }
 

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { DiagnosticSeverity } from 'vscode-languageserver/node';
 import type { CodeLens, DocumentSymbol, FoldingRange, Hover, InlayHint } from 'vscode-languageserver/node';
 import type { AnalysisOptions } from '../../protocol/analysis';
 import {
@@ -243,6 +244,68 @@ describe('analysis file', () => {
     assert.equal(diagnostics.length, 1);
     const { start, end } = diagnostics[0]!.range;
     assert.equal(text.slice(start.character, end.character), '"nowhere"');
+  });
+
+  it('holds a target sparsity against the limits, and entries against checkpoint and data', async () => {
+    const checkpoint = join(root, 'models/a.onnx');
+    const { job } = await client.request<StartAnswer>(Method.start, { checkpoint, options: quick });
+    const end = await client.ended(job);
+    assert.ok(end.kind === 'done', JSON.stringify(end));
+    const high = (operator: string) => end.result.limits.find((limit) => limit.operator === operator)!.interval[1];
+    const low = (operator: string) => end.result.limits.find((limit) => limit.operator === operator)!.interval[0];
+    const uri = pathToFileURL(file()).href;
+    let version = 10;
+    const check = async (entry: object) => {
+      const text = JSON.stringify({ analyses: [entry] });
+      version++;
+      await client.connection.sendNotification('textDocument/didChange', {
+        textDocument: { uri, version },
+        contentChanges: [{ text }],
+      });
+      const published = await client.until('diagnostics', () => {
+        const found = client.diagnostics.get(uri);
+        return found?.version === version && found;
+      });
+      return published.diagnostics.map(({ range, severity, message }) => ({
+        at: text.slice(range.start.character, range.end.character),
+        severity,
+        message: String(message),
+      }));
+    };
+    const data = { path: resolve('samples/data') };
+    const target = (targetSparsity: number) => check({ checkpoint: '**/*.onnx', data, targetSparsity });
+
+    const above = (high('ggn') + 1) / 2;
+    const [error, ...others] = await target(above);
+    assert.deepEqual(others, []);
+    assert.equal(error?.severity, DiagnosticSeverity.Error);
+    assert.equal(error.at, String(above));
+    assert.match(error.message, /^a\.onnx: [\d.]+ % is above the Gauss–Newton limit, [\d.–]+ %/);
+    if (high('ggn') > high('hessian')) {
+      const [warning] = await target((high('ggn') + high('hessian')) / 2);
+      assert.equal(warning?.severity, DiagnosticSeverity.Warning);
+      assert.match(warning.message, /Hessian limit.*retraining may/);
+    }
+    const [note] = await target((low('hessian') + Math.min(high('hessian'), high('ggn'))) / 2);
+    assert.equal(note?.severity, DiagnosticSeverity.Information);
+    assert.match(note.message, /inside the bracket/);
+    assert.deepEqual(await target(Math.min(low('hessian'), low('ggn')) / 2), []);
+
+    const [missing] = await check({ checkpoint: 'models/b.onnx', data });
+    assert.match(missing!.message, /checkpoint not found/);
+    const [shape] = await check({
+      checkpoint: 'models/*.onnx',
+      data: { ...data, normalize: { mean: [0, 0, 0], deviation: [1, 1, 1] } },
+    });
+    assert.match(shape!.message, /have 3 numbers, but the input of a\.onnx is .*×1×/);
+    const [unknown] = await check({ checkpoint: '*', data: { path: root } });
+    assert.match(unknown!.message, /data not recognised/);
+    const lenses = await client.request<CodeLens[]>('textDocument/codeLens', { textDocument: { uri } });
+    assert.deepEqual(lenses, [], 'the pattern does not reach below its folder');
+    await check({ checkpoint: '**/a.onnx', data });
+    const [lens] = await client.request<CodeLens[]>('textDocument/codeLens', { textDocument: { uri } });
+    assert.equal(lens?.command?.title, 'Compute Pruning Limit of a.onnx');
+    assert.deepEqual(lens.command.arguments, [pathToFileURL(checkpoint).href]);
   });
 });
 

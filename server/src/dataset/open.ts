@@ -22,13 +22,31 @@ export const formats: readonly DatasetFormat[] = [idx, cifar, npz, npy, csv];
  */
 export async function openDataset(path: string, split: Split): Promise<Dataset> {
   try {
-    const location = await locate(path);
-    const format = formats.find((candidate) => candidate.match(location));
-    if (format === undefined) throw new InputError(unrecognised(location));
+    const { format, location } = await findFormat(path);
     return await format.open(location, split);
   } catch (error) {
     throw asInputError(error, path);
   }
+}
+
+/**
+ * Name of the format of the data at `path`, from names and first bytes.
+ *
+ * @throws InputError when nothing is there or no format matches
+ */
+export async function recognizeDataset(path: string): Promise<string> {
+  try {
+    return (await findFormat(path)).format.name;
+  } catch (error) {
+    throw asInputError(error, path);
+  }
+}
+
+async function findFormat(path: string): Promise<{ format: DatasetFormat; location: Location }> {
+  const location = await locate(path);
+  const format = formats.find((candidate) => candidate.match(location));
+  if (format === undefined) throw new InputError(unrecognised(location));
+  return { format, location };
 }
 
 function unrecognised(location: Location): string {

@@ -4,58 +4,123 @@ import { fileURLToPath } from 'node:url';
 import { DiagnosticSeverity, type Diagnostic } from 'vscode-languageserver/node';
 import type { TextDocument } from 'vscode-languageserver-textdocument';
 import { ANALYSIS_FILE } from '../analysis-file';
+import { recognizeDataset } from '../dataset/open';
+import { toFailure } from '../errors';
+import { judgeTarget } from '../report/target';
+import { analysisEntries, checkpointsOf, type AnalysisEntry } from './analysis-entries';
 import type { ServerContext } from './context';
-import { jsonPlaces } from './json-places';
 
-/** Checks in an open analysis file what its JSON schema cannot: whether its parts fit each other and the disk. */
-export function registerAnalysisFile({ connection, documents }: ServerContext): void {
-  const isAnalysisFile = ({ uri }: TextDocument) =>
-    uri.startsWith('file:') && basename(fileURLToPath(uri)) === ANALYSIS_FILE;
+const SEVERITY = {
+  error: DiagnosticSeverity.Error,
+  warning: DiagnosticSeverity.Warning,
+  note: DiagnosticSeverity.Information,
+} as const;
+
+type Report = (place: string, severity: keyof typeof SEVERITY, message: string) => void;
+
+/** Checks in an open analysis file what its JSON schema cannot: whether its parts fit each other, the disk and the limits. */
+export function registerAnalysisFile(context: ServerContext): void {
+  const { connection, documents } = context;
   documents.onDidChangeContent(({ document }) => {
-    if (!isAnalysisFile(document)) return;
-    void connection.sendDiagnostics({ uri: document.uri, version: document.version, diagnostics: check(document) });
+    if (isAnalysisFile(document)) void publish(context, document);
   });
   documents.onDidClose(({ document }) => {
     if (isAnalysisFile(document)) void connection.sendDiagnostics({ uri: document.uri, diagnostics: [] });
   });
 }
 
-function check(document: TextDocument): Diagnostic[] {
-  const text = document.getText();
-  const folder = dirname(fileURLToPath(document.uri));
-  const diagnostics: Diagnostic[] = [];
-  const places = jsonPlaces(text);
-  const report = (place: string, severity: DiagnosticSeverity, message: string) => {
-    const { start, end } = places.get(place)!;
-    const range = { start: document.positionAt(start), end: document.positionAt(end) };
-    diagnostics.push({ range, severity, message, source: 'Pruning Limit' });
-  };
-  const valueAt = (place: string): unknown => {
-    const range = places.get(place);
-    try {
-      return range && (JSON.parse(text.slice(range.start, range.end)) as unknown);
-    } catch {
-      return undefined;
-    }
-  };
+/** Checks every open analysis file again, because a limit has become known. */
+export async function checkAnalysisFiles(context: ServerContext): Promise<void> {
+  for (const document of context.documents.all()) if (isAnalysisFile(document)) await publish(context, document);
+}
 
-  for (const place of places.keys()) {
-    if (/^analyses\[\d+\]\.data\.path$/.test(place)) {
-      const path = valueAt(place);
-      if (typeof path !== 'string' || path === '') continue;
-      const absolute = isAbsolute(path) ? path : resolve(folder, path);
-      if (!existsSync(absolute)) report(place, DiagnosticSeverity.Warning, `data not found: ${absolute}`);
-    } else if (/^analyses\[\d+\]\.data\.normalize$/.test(place)) {
-      const { mean, deviation } = (valueAt(place) ?? {}) as { mean?: unknown; deviation?: unknown };
-      if (Array.isArray(mean) && Array.isArray(deviation) && mean.length !== deviation.length) {
-        const counts = `${mean.length} and ${deviation.length}`;
-        report(
-          place,
-          DiagnosticSeverity.Error,
-          `"mean" and "deviation" need one number per channel each, have ${counts}`,
-        );
-      }
-    }
+export function isAnalysisFile({ uri }: TextDocument): boolean {
+  return uri.startsWith('file:') && basename(fileURLToPath(uri)) === ANALYSIS_FILE;
+}
+
+async function publish(context: ServerContext, document: TextDocument): Promise<void> {
+  const { uri, version } = document;
+  const diagnostics = await check(context, document);
+  // What was typed meanwhile is checked by its own call.
+  if (context.documents.get(uri)?.version !== version) return;
+  await context.connection.sendDiagnostics({ uri, version, diagnostics });
+}
+
+async function check(context: ServerContext, document: TextDocument): Promise<Diagnostic[]> {
+  const diagnostics: Diagnostic[] = [];
+  const { entries, places } = analysisEntries(document.getText());
+  const report: Report = (place, severity, message) => {
+    const { start, end } = places.get(place) ?? { start: 0, end: 1 };
+    const range = { start: document.positionAt(start), end: document.positionAt(end) };
+    diagnostics.push({ range, severity: SEVERITY[severity], message, source: 'Pruning Limit' });
+  };
+  const folder = dirname(fileURLToPath(document.uri));
+  for (const entry of entries) {
+    const checkpoints = await checkpointsOf(context, entry, entries, folder);
+    checkCheckpoint(entry, folder, report);
+    await checkData(entry, folder, report);
+    await checkNormalization(context, entry, checkpoints, report);
+    await checkTarget(context, entry, checkpoints, report);
   }
   return diagnostics;
+}
+
+function checkCheckpoint({ place, checkpoint, isPattern }: AnalysisEntry, folder: string, report: Report): void {
+  if (checkpoint === undefined || isPattern || existsSync(resolve(folder, checkpoint))) return;
+  report(`${place}.checkpoint`, 'warning', `checkpoint not found: ${resolve(folder, checkpoint)}`);
+}
+
+async function checkData({ place, dataPath }: AnalysisEntry, folder: string, report: Report): Promise<void> {
+  if (dataPath === undefined) return;
+  const path = isAbsolute(dataPath) ? dataPath : resolve(folder, dataPath);
+  try {
+    await recognizeDataset(path);
+  } catch (error) {
+    report(`${place}.data.path`, 'warning', toFailure(error).message);
+  }
+}
+
+/** One number serves all channels; otherwise there is one for each. */
+async function checkNormalization(
+  context: ServerContext,
+  { place, mean, deviation }: AnalysisEntry,
+  checkpoints: readonly string[],
+  report: Report,
+): Promise<void> {
+  if (mean === undefined || deviation === undefined) return;
+  if (mean !== deviation) {
+    report(
+      `${place}.data.normalize`,
+      'error',
+      `"mean" and "deviation" need one number per channel each, have ${mean} and ${deviation}`,
+    );
+    return;
+  }
+  for (const checkpoint of checkpoints) {
+    const summary = await context.checkpoints.summary(checkpoint).catch(() => null);
+    const shape = summary?.inputs[0]?.shape;
+    // An image has its channels second, or last.
+    if (mean === 1 || shape?.length !== 4 || shape[1] === mean || shape[3] === mean) continue;
+    report(
+      `${place}.data.normalize`,
+      'error',
+      `"mean" and "deviation" have ${mean} numbers, but the input of ${basename(checkpoint)} is ${shape.join('×')}: give one number, or one per channel`,
+    );
+  }
+}
+
+async function checkTarget(
+  context: ServerContext,
+  { place, target }: AnalysisEntry,
+  checkpoints: readonly string[],
+  report: Report,
+): Promise<void> {
+  if (target === undefined) return;
+  for (const checkpoint of checkpoints) {
+    const stored = await context.results.get(checkpoint);
+    const verdict = stored && judgeTarget(target, stored.result.limits);
+    if (!verdict) continue;
+    const outdated = stored.outdated ? ' (the checkpoint has changed since: compute again)' : '';
+    report(`${place}.targetSparsity`, verdict.severity, `${basename(checkpoint)}: ${verdict.message}${outdated}`);
+  }
 }

@@ -1,10 +1,22 @@
-import { pathToFileURL } from 'node:url';
+import { basename, dirname } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { CodeLens, Command } from 'vscode-languageserver/node';
+import type { TextDocument } from 'vscode-languageserver-textdocument';
+import { analysisEntries, checkpointsOf } from './analysis-entries';
+import { isAnalysisFile } from './analysis-file';
 import { layersDocument, type ServerContext } from './context';
 
-/** Above the first line: compute and prune, or while the limit is computed, watch and cancel. */
+/** Most lenses above one entry of an analysis file. */
+const MOST = 3;
+
+/**
+ * Above the first line of a layer summary: compute and prune, or while the
+ * limit is computed, watch and cancel. Above an entry of an analysis file: compute.
+ */
 export function registerCodeLenses(context: ServerContext): void {
   context.connection.onCodeLens(async ({ textDocument }): Promise<CodeLens[]> => {
+    const file = context.documents.get(textDocument.uri);
+    if (file && isAnalysisFile(file)) return entryLenses(context, file);
     const document = await layersDocument(context, textDocument.uri);
     if (!document) return [];
     const uri = pathToFileURL(document.checkpoint).href;
@@ -24,4 +36,19 @@ export function registerCodeLenses(context: ServerContext): void {
     const start = { line: 0, character: 0 };
     return commands.map((command) => ({ range: { start, end: start }, command }));
   });
+}
+
+async function entryLenses(context: ServerContext, file: TextDocument): Promise<CodeLens[]> {
+  const { entries, places } = analysisEntries(file.getText());
+  const lenses: CodeLens[] = [];
+  for (const entry of entries) {
+    const start = file.positionAt(places.get(entry.place)!.start);
+    const checkpoints = await checkpointsOf(context, entry, entries, dirname(fileURLToPath(file.uri)));
+    for (const checkpoint of checkpoints.slice(0, MOST)) {
+      const title = `Compute Pruning Limit of ${basename(checkpoint)}`;
+      const command = { title, command: 'pruningLimit.compute', arguments: [pathToFileURL(checkpoint).href] };
+      lenses.push({ range: { start, end: start }, command });
+    }
+  }
+  return lenses;
 }
