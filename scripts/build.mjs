@@ -1,7 +1,7 @@
 // Bundles every process of the product into dist/ and, with --tests, every
 // test file into out/test/. Packages with native parts stay outside.
 import { build } from 'esbuild';
-import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -64,6 +64,11 @@ export async function buildProduct() {
   };
   const present = Object.fromEntries(Object.entries(entries).filter(([, file]) => existsSync(join(root, file))));
   await build({ ...node, entryPoints: present, outdir: 'dist', minifySyntax: true });
+  // Python's grammar and what reads it.
+  mkdirSync(join(root, 'dist/wasm'), { recursive: true });
+  for (const name of ['tree-sitter.wasm', 'tree-sitter-python.wasm']) {
+    copyFileSync(join(root, 'node_modules/@vscode/tree-sitter-wasm/wasm', name), join(root, 'dist/wasm', name));
+  }
   const webviews = filesUnder(join(root, 'media/src'), '.main.ts');
   if (webviews.length > 0) {
     await build({

@@ -12,6 +12,7 @@ import { Jobs, type Outcome } from './jobs';
 import { LayersProvider } from './layers';
 import { LimitPanels } from './panel';
 import { Server } from './language-server';
+import { registerOpenWith } from './open-with';
 import { Pruner } from './prune';
 import { RunCommands } from './run-commands';
 import { RunPanels } from './run-panel';
@@ -33,6 +34,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   const runCommands = new RunCommands(server, jobs, runs, runPanels, panels);
   const commands = {
     compute: (uri?: unknown) => editor.compute(uri),
+    computeDeeper: (uri?: unknown) => editor.compute(uri, DEEPER),
     cancel: (uri?: unknown) => editor.cancel(uri),
     showLayers: (uri?: unknown, layer?: unknown) => editor.showLayers(uri, layer),
     showPanel: (uri?: unknown) => editor.showPanel(uri),
@@ -52,6 +54,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     panels,
     runs,
     runPanels,
+    registerOpenWith(layers),
     showStatus(jobs),
     jobs.onChange(({ checkpoint, change }) => {
       if (change.kind === 'done') layers.refresh(checkpoint);
@@ -70,6 +73,9 @@ export async function deactivate(): Promise<void> {
   await server?.dispose();
 }
 
+/** How much deeper a run is that is to narrow a bracket. */
+const DEEPER = 4;
+
 /** What the commands do. */
 class Editor {
   constructor(
@@ -79,8 +85,11 @@ class Editor {
     private readonly panels: LimitPanels,
   ) {}
 
-  /** @returns how the analysis ended; undefined when none was started */
-  async compute(argument: unknown): Promise<Outcome['kind'] | undefined> {
+  /**
+   * @param factor of steps and minutes over what is configured
+   * @returns how the analysis ended; undefined when none was started
+   */
+  async compute(argument: unknown, factor = 1): Promise<Outcome['kind'] | undefined> {
     if (!(await trusted())) return undefined;
     const checkpoint = await chooseCheckpoint(argument ?? this.panels.active());
     if (!checkpoint) return undefined;
@@ -91,7 +100,9 @@ class Editor {
     const options = await this.optionsFor(checkpoint);
     if (!options) return undefined;
     this.panels.show(checkpoint);
-    const outcome = await this.jobs.run(checkpoint, options);
+    const { steps, minutes } = options;
+    const deeper = { ...options, steps: factor * steps, minutes: factor * minutes };
+    const outcome = await this.jobs.run(checkpoint, deeper);
     // The question is answered where the user looks; whoever waits for the command does not wait for the answer to be read.
     void this.tell(checkpoint, outcome);
     return outcome.kind;

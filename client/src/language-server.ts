@@ -51,6 +51,7 @@ export class Server implements vscode.Disposable {
         documentSelector: [
           { scheme: LAYERS_SCHEME, language: LAYERS_LANGUAGE },
           { scheme: 'file', pattern: '**/pruning-limit.json' },
+          { scheme: 'file', language: 'python' },
         ],
         initializationOptions: {
           storage: vscode.Uri.joinPath(storage, 'runs').fsPath,

@@ -63,7 +63,9 @@ export class RunsView implements vscode.TreeDataProvider<Run>, vscode.Disposable
     item.iconPath = ICONS[run.state];
     item.contextValue = `run-${run.state}`;
     item.tooltip = tooltipOf(run);
-    item.accessibilityInformation = { label: `${titleOf(run)}, ${STATES[run.state]}, ${item.description}` };
+    item.accessibilityInformation = {
+      label: [...new Set([titleOf(run), STATES[run.state], item.description])].join(', '),
+    };
     item.command = { title: 'Open Report', command: 'pruningLimit.openRun', arguments: [run] };
     return item;
   }

@@ -8,6 +8,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
+  CodeActionKind,
   createConnection,
   ProposedFeatures,
   TextDocuments,
@@ -21,6 +22,7 @@ import { RunStore } from './jobs/run-store';
 import { registerAnalysis } from './lsp/analysis';
 import { checkAnalysisFiles, registerAnalysisFile } from './lsp/analysis-file';
 import { CheckpointReader } from './lsp/checkpoints';
+import { registerCodeActions } from './lsp/code-actions';
 import { registerCodeLenses } from './lsp/code-lens';
 import { buildLayersText, type ServerContext } from './lsp/context';
 import { publishWarnings } from './lsp/diagnostics';
@@ -29,6 +31,7 @@ import { registerInlayHints } from './lsp/inlay-hints';
 import { JobRegistry } from './lsp/jobs';
 import { registerOutline } from './lsp/outline';
 import { registerPrune } from './lsp/prune';
+import { registerDefinitions } from './lsp/python';
 import { ResultStore } from './lsp/results';
 import { registerRuns } from './lsp/runs';
 
@@ -66,6 +69,8 @@ connection.onInitialize((params: InitializeParams): InitializeResult => {
     registerHover,
     registerInlayHints,
     registerCodeLenses,
+    registerCodeActions,
+    registerDefinitions,
     registerOutline,
   ]) {
     register(context);
@@ -75,8 +80,10 @@ connection.onInitialize((params: InitializeParams): InitializeResult => {
     capabilities: {
       textDocumentSync: TextDocumentSyncKind.Incremental,
       hoverProvider: true,
+      definitionProvider: true,
       inlayHintProvider: true,
       codeLensProvider: {},
+      codeActionProvider: { codeActionKinds: [CodeActionKind.QuickFix] },
       documentSymbolProvider: true,
       foldingRangeProvider: true,
       workspace: { workspaceFolders: { supported: true, changeNotifications: true } },

@@ -86,6 +86,18 @@ describe('extension', () => {
       assert.equal(document.getText(), before);
     });
 
+    it('opens by "Open With…" as well', async () => {
+      await vscode.commands.executeCommand('workbench.action.closeAllEditors');
+      await vscode.commands.executeCommand('vscode.openWith', checkpoint, 'pruningLimit.layers');
+      await until('the layer summary in front', () => {
+        const { document } = vscode.window.activeTextEditor ?? {};
+        return document?.uri.toString() === layers.toString() ? document : undefined;
+      });
+      await until('the editor that gave way to go', () =>
+        vscode.window.tabGroups.activeTabGroup.tabs.length === 1 ? true : undefined,
+      );
+    });
+
     it('offers to compute above its first line', async () => {
       await openLayers();
       const lenses = await until('code lenses', async () => {

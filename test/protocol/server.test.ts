@@ -9,7 +9,15 @@ import { join, resolve } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { DiagnosticSeverity } from 'vscode-languageserver/node';
-import type { CodeLens, DocumentSymbol, FoldingRange, Hover, InlayHint } from 'vscode-languageserver/node';
+import type {
+  CodeAction,
+  CodeLens,
+  DocumentSymbol,
+  FoldingRange,
+  Hover,
+  InlayHint,
+  Location,
+} from 'vscode-languageserver/node';
 import type { AnalysisOptions } from '../../protocol/analysis';
 import {
   Method,
@@ -177,6 +185,21 @@ describe('layer summary', () => {
     assert.ok(client.refreshes >= 2);
   });
 
+  it('offers a deeper run for a bracket that is unresolved', async () => {
+    const { uri } = await client.openLayers(SAMPLE);
+    const range = { start: { line: 0, character: 0 }, end: { line: 0, character: 1 } };
+    const actions = (code: string) =>
+      client.request<CodeAction[]>('textDocument/codeAction', {
+        textDocument: { uri },
+        range,
+        context: { diagnostics: [{ range, code, message: '' }] },
+      });
+    const [action] = await actions('unresolved-bracket');
+    assert.equal(action?.command?.command, 'pruningLimit.computeDeeper');
+    assert.deepEqual(action.command.arguments, [pathToFileURL(SAMPLE).href]);
+    assert.deepEqual(await actions('few-samples'), []);
+  });
+
   it('keeps results for the next window', async () => {
     const next = await LspClient.start('ipc', { storage: join(folder, 'storage') });
     try {
@@ -317,3 +340,54 @@ function isAlive(pid: number): boolean {
     return false;
   }
 }
+
+describe('Python source', () => {
+  it('carries the numbers of the layers it makes, and is where a layer leads', async () => {
+    const root = join(folder, 'python');
+    const checkpoint = join(root, 'digits.onnx');
+    mkdirSync(join(root, 'src'), { recursive: true });
+    copyFileSync(SAMPLE, checkpoint);
+    const file = join(root, 'src', 'network.py');
+    const source = [
+      'class Network(nn.Module):',
+      '    def __init__(self):',
+      ...['conv1', 'conv2', 'conv3'].map((name) => `        self.${name} = nn.Conv2d(1, 8, 3)`),
+      ...['fc1', 'fc2'].map((name) => `        self.${name} = nn.Linear(1, 8)`),
+    ].join('\n');
+    writeFileSync(file, source);
+    writeFileSync(join(root, 'src', 'other.py'), 'class Other(nn.Module):\n    pass\n');
+    const client = await LspClient.start('ipc', {}, root);
+    const textDocument = { uri: pathToFileURL(file).href };
+    await client.connection.sendNotification('textDocument/didOpen', {
+      textDocument: { ...textDocument, languageId: 'python', version: 1, text: source },
+    });
+    const range = { start: { line: 0, character: 0 }, end: { line: 100, character: 0 } };
+    const hints = () => client.request<InlayHint[]>('textDocument/inlayHint', { textDocument, range });
+    const hover = (line: number) =>
+      client.request<Hover | null>('textDocument/hover', { textDocument, position: { line, character: 25 } });
+    assert.deepEqual(await hints(), [], 'nothing is known yet');
+    assert.equal(await hover(2), null);
+
+    const { job } = await client.request<StartAnswer>(Method.start, { checkpoint, options: quick });
+    assert.equal((await client.ended(job)).kind, 'done');
+    assert.deepEqual(
+      (await hints()).map(({ position }) => position.line),
+      [2, 3, 4, 5, 6],
+    );
+    assert.match(String((await hints())[0]!.label), /of kept weights|vanishes/);
+    assert.match(((await hover(2))!.contents as { value: string }).value, /conv1\.weight.*zero at the limit/s);
+    assert.equal(await hover(1), null);
+
+    const layers = await client.openLayers(checkpoint);
+    const line = layerLines(layers.text).find(({ layer }) => layer === 'fc1.weight')!.line;
+    const definitions = await client.request<Location[]>('textDocument/definition', {
+      textDocument: { uri: layers.uri },
+      position: { line, character: 0 },
+    });
+    assert.deepEqual(
+      definitions.map(({ uri, range }) => [uri, range.start.line]),
+      [[textDocument.uri, 5]],
+    );
+    await client.stop();
+  });
+});

@@ -264,6 +264,101 @@ describe('installed extension', { timeout: 480_000 }, () => {
     await frame.getByRole('button', { name: 'Compute Again' }).waitFor();
   });
 
+  step('goes on with an analysis after the window was reloaded', async () => {
+    workspace.configure(SLOW, { samples: 'all' });
+    await compute();
+    await (await panel()).locator('.bar[aria-valuenow]').waitFor();
+    await workbench.run('Developer: Reload Window');
+    await workbench.page.locator('.explorer-folders-view .monaco-list-row').first().waitFor();
+    const begin = Date.now();
+    const toast = workbench.page.locator('.notification-toast').filter({ hasText: 'Pruning limit of digits.onnx' });
+    await toast.waitFor();
+    await (await panel()).locator('.bar[aria-valuenow]').waitFor();
+    // From the first row of the explorer on, the start of the extension included.
+    console.log(`resumed and drawn after ${Date.now() - begin} ms`);
+  });
+
+  step('lists running and past runs, and renames, compares and deletes them', async () => {
+    const { page } = workbench;
+    await workbench.run('View: Show Pruning Limit');
+    const rows = page.locator('.sidebar .monaco-list-row');
+    await rows.filter({ hasText: 'digits.onnx' }).filter({ hasText: /\d+ %/ }).first().waitFor();
+    await workbench.screenshot('17-runs-running');
+    const cancelled = cancelBy((await panel()).getByRole('button', { name: 'Cancel' }), await panel());
+    assert.ok((await cancelled) < 1000, 'cancelled after it was resumed');
+    await rows.filter({ hasText: 'cancelled' }).first().waitFor();
+    const weak = rows.filter({ hasText: 'weak.onnx' }).first();
+    await workbench.choose(weak, 'Rename…');
+    const input = page.locator('.quick-input-widget input[type="text"]');
+    await input.fill('weakened layer');
+    await input.press('Enter');
+    const renamed = rows.filter({ hasText: 'weakened layer' });
+    await renamed.waitFor();
+    await workbench.run('Pruning Limit: Compare Runs');
+    const picks = page.locator('.quick-input-list .monaco-list-row');
+    await picks.first().waitFor();
+    await picks.filter({ hasText: 'weakened layer' }).click();
+    await picks.filter({ hasText: 'digits.onnx' }).first().click();
+    await page.locator('.quick-input-widget').getByRole('button', { name: 'OK' }).click();
+    const comparison = await workbench.webview('.runs.several');
+    await comparison.locator('.run').nth(1).locator('.figure.limit svg').first().waitFor();
+    assert.equal(await comparison.locator('.comparison tbody tr').count(), 2);
+    await workbench.closeNotifications();
+    await workbench.screenshot('18-runs-compared');
+    await renamed.click();
+    const report = await workbench.webview('.runs.single');
+    await report.locator('.figure.limit svg').first().waitFor();
+    await workbench.screenshot('19-run-report');
+    const before = await rows.filter({ hasText: 'cancelled' }).count();
+    await workbench.choose(rows.filter({ hasText: 'cancelled' }).first(), 'Delete Runs…');
+    await page.locator('.monaco-dialog-box').getByRole('button', { name: 'Delete', exact: true }).click();
+    await until('the row to go', async () => (await rows.filter({ hasText: 'cancelled' }).count()) === before - 1);
+    await workbench.run('View: Show Explorer');
+  });
+
+  step('answers the same question from the cache', async () => {
+    await workbench.run('View: Close All Editors');
+    workspace.configure({ tolerance: 0.05, minutes: 2 }, { samples: 500 });
+    await compute('weak.onnx');
+    const frame = await panel('weak.onnx');
+    await frame.locator('.facts').filter({ hasText: 'From the cache' }).waitFor();
+    await frame.getByRole('button', { name: 'Compute Again' }).waitFor();
+    await frame.locator('.facts').scrollIntoViewIfNeeded();
+    await workbench.screenshot('20-from-the-cache');
+    const target = join(workspace.folder, 'limit.png');
+    await frame.getByRole('button', { name: 'Export Limit as PNG' }).click();
+    await workbench.saveAs(target);
+    await until('the picture', () => existsSync(target));
+    assert.deepEqual([...readFileSync(target).subarray(0, 4)], [0x89, 0x50, 0x4e, 0x47]);
+    writeFileSync(join('out', 'screenshots', 'exported-limit.png'), readFileSync(target));
+    await workbench.run('View: Close All Editors');
+    await workbench.choose(await file('digits.onnx'), 'Show Limit');
+  });
+
+  step('writes what becomes of a layer beside the Python that makes it', async () => {
+    const layers = ['conv1', 'conv2', 'conv3'].map((name) => `        self.${name} = nn.Conv2d(8, 16, 3)`);
+    const heads = ['fc1', 'fc2'].map((name) => `        self.${name} = nn.Linear(128, 32)`);
+    const source = ['import torch.nn as nn', '', '', 'class Digits(nn.Module):', '    def __init__(self):'];
+    writeFileSync(join(workspace.folder, 'network.py'), [...source, ...layers, ...heads, ''].join('\n'));
+    await (await workbench.file('network.py')).dblclick();
+    const line = workbench.page.locator('.view-line').filter({ hasText: 'fc1' });
+    await line.filter({ hasText: 'of kept weights' }).waitFor();
+    await line.getByText('Linear').hover();
+    await workbench.page.locator('.monaco-hover').filter({ hasText: 'kept at the limit' }).first().waitFor();
+    await workbench.screenshot('21-python');
+    await workbench.run('View: Close All Editors');
+    await workbench.choose(await file('weak.onnx'), 'Show Layers');
+    await workbench.page
+      .locator('.view-line')
+      .filter({ hasText: 'fc1.weight' })
+      .first()
+      .click({ position: { x: 12, y: 9 } });
+    await workbench.run('Go to Definition');
+    await workbench.page.locator('.tab.active').filter({ hasText: 'network.py' }).waitFor();
+    await workbench.run('View: Close All Editors');
+    await workbench.choose(await file('digits.onnx'), 'Show Limit');
+  });
+
   step('is readable in light and high contrast', async () => {
     for (const [name, file] of [
       ['Light Modern', 'light'],

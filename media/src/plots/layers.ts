@@ -15,7 +15,7 @@ export const layersFigure: Figure = {
   caption:
     'Share of every layer that is kept at the limit, beside its share of the curvature. A layer that keeps nothing cuts the network.',
 
-  ready: (result) => result.layers.length > 0,
+  ready: (result) => result.layers.length > 0 && result.limits.length > 0,
 
   draw({ layers }, width) {
     const narrow = width < 560;

@@ -1,4 +1,6 @@
 import { DiagnosticSeverity, type Diagnostic } from 'vscode-languageserver/node';
+import type { AnalysisWarning } from '../../../protocol/analysis';
+import { grouped } from '../../../protocol/numbers';
 import { SEVERITY } from '../../../protocol/severity';
 import { placeWarnings } from '../report/layers-text';
 import { layersUriOf, type ServerContext } from './context';
@@ -6,14 +8,25 @@ import { layersUriOf, type ServerContext } from './context';
 /** Puts the warnings of a checkpoint's latest result into the problems list, whether or not its layers are open. */
 export async function publishWarnings(context: ServerContext, checkpoint: string, text: string): Promise<void> {
   const stored = await context.results.get(checkpoint);
-  const diagnostics = placeWarnings(text, stored?.result.warnings ?? []).map(
-    ({ line, start, end, warning }): Diagnostic => ({
-      range: { start: { line, character: start }, end: { line, character: end } },
-      severity: SEVERITY[warning.code] === 'information' ? DiagnosticSeverity.Information : DiagnosticSeverity.Warning,
-      code: warning.code,
-      source: 'Pruning Limit',
-      message: warning.message,
-    }),
-  );
+  const warnings = [...(await weightWarnings(context, checkpoint)), ...(stored?.result.warnings ?? [])];
+  const diagnostics = placeWarnings(text, warnings).map(({ line, start, end, warning }): Diagnostic => ({
+    range: { start: { line, character: start }, end: { line, character: end } },
+    severity: SEVERITY[warning.code] === 'information' ? DiagnosticSeverity.Information : DiagnosticSeverity.Warning,
+    code: warning.code,
+    source: 'Pruning Limit',
+    message: warning.message,
+  }));
   await context.connection.sendDiagnostics({ uri: layersUriOf(checkpoint), diagnostics });
+}
+
+/** What can be said of weights without running the network. */
+async function weightWarnings(context: ServerContext, checkpoint: string): Promise<AnalysisWarning[]> {
+  const summary = await context.checkpoints.summary(checkpoint).catch(() => null);
+  return (summary?.layers ?? [])
+    .filter(({ nonFinite }) => nonFinite > 0)
+    .map(({ name, nonFinite, weights }) => ({
+      code: 'non-finite-weights',
+      layer: name,
+      message: `layer ${name} has ${grouped(nonFinite)} of ${grouped(weights)} weights that are NaN or infinite: the limit cannot be computed; take a checkpoint from before the training diverged`,
+    }));
 }

@@ -1,12 +1,13 @@
 import type { Hover } from 'vscode-languageserver/node';
-import type { LayerResult, LayerSummary } from '../../../protocol/analysis';
-import { grouped, percent, shapeText, significant } from '../../../protocol/numbers';
 import { layerLines } from '../report/layers-text';
 import { layersDocument, type ServerContext } from './context';
+import { layerMarkdown } from './layer-markdown';
+import { isPython, pythonHover } from './python';
 
-/** Everything that is known of the layer on a line. */
+/** Everything that is known of the layer on a line, or of the one that a line of Python makes. */
 export function registerHover(context: ServerContext): void {
   context.connection.onHover(async ({ textDocument, position }): Promise<Hover | null> => {
+    if (isPython(textDocument.uri)) return pythonHover(context, textDocument.uri, position);
     const document = await layersDocument(context, textDocument.uri);
     const line = document && layerLines(document.text).find((line) => line.line === position.line);
     const layer = line && document.summary.layers.find((layer) => layer.name === line.layer);
@@ -17,28 +18,4 @@ export function registerHover(context: ServerContext): void {
       range: { start: { line: line.line, character: 0 }, end: { line: line.line, character: line.end } },
     };
   });
-}
-
-function layerMarkdown(layer: LayerSummary, measured: LayerResult | undefined): string {
-  const rows: [string, string][] = [
-    ['weights', `${grouped(layer.weights)} (${layer.dtype})`],
-    ['zero already', `${grouped(layer.zeros)} (${percent(layer.zeros / layer.weights)})`],
-  ];
-  if (layer.nonFinite > 0) rows.push(['NaN or infinite', grouped(layer.nonFinite)]);
-  if (measured) {
-    rows.push(
-      ['zero at the limit', percent(measured.sparsityAtLimit)],
-      ['kept at the limit', measured.keptAtLimit === 0 ? '0: the layer vanishes' : grouped(measured.keptAtLimit)],
-      ['curvature (trace)', `${significant(measured.trace)} ± ${significant(measured.traceStandardError, 2)}`],
-      ['share of the curvature', percent(measured.curvatureShare)],
-    );
-  }
-  const table = rows.map(([key, value]) => `| ${key} | ${value} |`).join('\n');
-  return `${code(layer.name)} ${layer.op} ${shapeText(layer.shape)}\n\n| | |\n|:--|--:|\n${table}`;
-}
-
-/** A name from a file as inline code: nothing in it is read as markdown. */
-function code(name: string): string {
-  const fence = '`'.repeat(Math.max(0, ...[...name.matchAll(/`+/g)].map(([run]) => run.length)) + 1);
-  return `${fence} ${name.replace(/\s/g, ' ')} ${fence}`;
 }

@@ -2,10 +2,12 @@ import type { InlayHint } from 'vscode-languageserver/node';
 import { percent } from '../../../protocol/numbers';
 import { layerHint, layerLines } from '../report/layers-text';
 import { layersDocument, type ServerContext } from './context';
+import { isPython, pythonHints } from './python';
 
-/** At the end of a layer's line: its share of what is kept. */
+/** At the end of a layer's line, and of the Python that makes it: its share of what is kept. */
 export function registerInlayHints(context: ServerContext): void {
   context.connection.languages.inlayHint.on(async ({ textDocument, range }): Promise<InlayHint[]> => {
+    if (isPython(textDocument.uri)) return pythonHints(context, textDocument.uri, range);
     const document = await layersDocument(context, textDocument.uri);
     const layers = new Map(document?.stored?.result.layers.map((layer) => [layer.name, layer]));
     if (!document || layers.size === 0) return [];

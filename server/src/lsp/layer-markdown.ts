@@ -1,0 +1,27 @@
+import type { LayerResult, LayerSummary } from '../../../protocol/analysis';
+import { grouped, percent, shapeText, significant } from '../../../protocol/numbers';
+
+/** Everything that is known of a layer, as a table. */
+export function layerMarkdown(layer: LayerSummary, measured: LayerResult | undefined): string {
+  const rows: [string, string][] = [
+    ['weights', `${grouped(layer.weights)} (${layer.dtype})`],
+    ['zero already', `${grouped(layer.zeros)} (${percent(layer.zeros / layer.weights)})`],
+  ];
+  if (layer.nonFinite > 0) rows.push(['NaN or infinite', grouped(layer.nonFinite)]);
+  if (measured) {
+    rows.push(
+      ['zero at the limit', percent(measured.sparsityAtLimit)],
+      ['kept at the limit', measured.keptAtLimit === 0 ? '0: the layer vanishes' : grouped(measured.keptAtLimit)],
+      ['curvature (trace)', `${significant(measured.trace)} ± ${significant(measured.traceStandardError, 2)}`],
+      ['share of the curvature', percent(measured.curvatureShare)],
+    );
+  }
+  const table = rows.map(([key, value]) => `| ${key} | ${value} |`).join('\n');
+  return `${code(layer.name)} ${layer.op} ${shapeText(layer.shape)}\n\n| | |\n|:--|--:|\n${table}`;
+}
+
+/** A name from a file as inline code: nothing in it is read as markdown. */
+function code(name: string): string {
+  const fence = '`'.repeat(Math.max(0, ...[...name.matchAll(/`+/g)].map(([run]) => run.length)) + 1);
+  return `${fence} ${name.replace(/\s/g, ' ')} ${fence}`;
+}
