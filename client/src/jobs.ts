@@ -41,6 +41,7 @@ export class Jobs implements vscode.Disposable {
   private readonly changes = new vscode.EventEmitter<{ checkpoint: vscode.Uri; change: ToPanel }>();
   /** Everything a panel shows, as it happens. */
   readonly onChange = this.changes.event;
+  private readonly fromCache = new Map<string, number>();
   private restart: NodeJS.Timeout | undefined;
 
   constructor(private readonly server: Server) {
@@ -64,6 +65,11 @@ export class Jobs implements vscode.Disposable {
   /** Checkpoints that are being analysed. */
   running(): readonly Readonly<Watched>[] {
     return [...this.jobs.values()];
+  }
+
+  /** When the answer that this window got last was computed, if it came from the cache. */
+  cached(checkpoint: vscode.Uri): number | undefined {
+    return this.fromCache.get(checkpoint.toString());
   }
 
   /** Starts an analysis and resolves when it has ended. */
@@ -172,7 +178,12 @@ export class Jobs implements vscode.Disposable {
   }
 
   private finish(job: Job, outcome: Outcome): void {
-    this.jobs.delete(job.checkpoint.toString());
+    const key = job.checkpoint.toString();
+    this.jobs.delete(key);
+    if (outcome.kind === 'done') {
+      if (outcome.cached === undefined) this.fromCache.delete(key);
+      else this.fromCache.set(key, outcome.cached);
+    }
     this.outcomes.set(job.id, outcome);
     const [oldest] = this.outcomes.keys();
     if (this.outcomes.size > 20 && oldest !== undefined) this.outcomes.delete(oldest);

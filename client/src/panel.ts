@@ -99,7 +99,10 @@ export class LimitPanels implements vscode.WebviewPanelSerializer, vscode.Dispos
     const result = await this.server.result(checkpoint);
     const job = this.jobs.watch(checkpoint);
     if (!job) {
-      this.post(checkpoint, result ? { kind: 'done', result } : { kind: 'idle' });
+      // A cached answer may come before the panel can hear of it.
+      const cached = this.jobs.cached(checkpoint);
+      const done = result && { kind: 'done' as const, result, ...(cached !== undefined && { cached }) };
+      this.post(checkpoint, done ?? { kind: 'idle' });
       return;
     }
     if (job.partial) this.post(checkpoint, job.partial);
