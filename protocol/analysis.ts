@@ -35,6 +35,10 @@ export interface DataOptions {
   readonly normalize?: { readonly mean: readonly number[]; readonly deviation: readonly number[] };
   /** Layout of the network's input; taken from the graph when absent. */
   readonly layout?: TensorLayout;
+  /** Images of a folder: the shorter side becomes this many pixels. */
+  readonly resize?: number;
+  /** Images of a folder: then their middle, this many pixels high and wide; `resize` when absent. */
+  readonly crop?: number;
   /** How many samples, chosen by seed and stratified by class. */
   readonly samples: number | 'all';
 }
@@ -52,6 +56,10 @@ export interface AnalysisOptions {
   readonly data: DataOptions;
   /** Measures the pruned network at many sparsities, after the limits; absent when it is not asked. */
   readonly measure?: MeasureOptions;
+  /** Name of the network of weights alone; the one that fits when absent. */
+  readonly architecture?: string;
+  /** Absolute path of a file whose graph weights alone borrow. */
+  readonly graph?: string;
   /** Samples per engine run. */
   readonly batch: number;
   /** Most Lanczos steps per operator; 0 evaluates loss and accuracy only. */
@@ -313,12 +321,22 @@ export interface CheckpointSummary {
   readonly outputs: readonly { readonly name: string; readonly shape: readonly (number | string)[] }[];
   readonly parameters: { readonly total: number; readonly prunable: number };
   readonly layers: readonly LayerSummary[];
+  /** Of a file that holds weights alone: the known networks that fit, and why, or what comes closest; else null. */
+  readonly architecture: { readonly names: readonly string[]; readonly reason: string } | null;
   /** Every stored tensor, layers' weights included. */
-  readonly tensors: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[] }[];
+  readonly tensors: readonly TensorSummary[];
   /** How often each operator occurs. */
   readonly operators: Readonly<Record<string, number>>;
   /** Operators the analysis cannot differentiate, with the node that uses them first. */
   readonly unsupported: readonly { readonly op: string; readonly node: string }[];
+}
+
+export interface TensorSummary {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** SHA-256 of the elements as little-endian bytes in row-major order, where it was asked for. */
+  readonly sha256?: string;
 }
 
 export interface LayerSummary {
@@ -327,6 +345,7 @@ export interface LayerSummary {
   readonly shape: readonly number[];
   readonly dtype: string;
   readonly weights: number;
-  readonly zeros: number;
-  readonly nonFinite: number;
+  /** Null where the checkpoint is too large to be read for a summary. */
+  readonly zeros: number | null;
+  readonly nonFinite: number | null;
 }

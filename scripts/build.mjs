@@ -24,7 +24,7 @@ const node = {
   format: 'cjs',
   sourcemap: true,
   logLevel: 'warning',
-  external: ['vscode', 'onnxruntime-node', 'onnxruntime-common'],
+  external: ['vscode', 'onnxruntime-node', 'onnxruntime-common', 'h5wasm'],
   absWorkingDir: root,
 };
 
@@ -68,6 +68,10 @@ export async function buildProduct() {
   mkdirSync(join(root, 'dist/wasm'), { recursive: true });
   for (const name of ['tree-sitter.wasm', 'tree-sitter-python.wasm']) {
     copyFileSync(join(root, 'node_modules/@vscode/tree-sitter-wasm/wasm', name), join(root, 'dist/wasm', name));
+  }
+  // The image decoders look for their code beside their script, which is now in dist/.
+  for (const name of ['jpeg-turbo', 'lodepng', 'webp']) {
+    copyFileSync(join(root, `node_modules/@cwasm/${name}/${name}.wasm`), join(root, `dist/${name}.wasm`));
   }
   const webviews = filesUnder(join(root, 'media/src'), '.main.ts');
   if (webviews.length > 0) {

@@ -51,6 +51,10 @@ export async function packageExtension(target) {
   copy(`${runtime}/dist`);
   copy(`${runtime}/bin/napi-v6/${binaries}`);
   copy(`${common}/dist/cjs`);
+  // HDF5 is a package of modules and cannot be bundled into scripts.
+  const hdf5 = 'node_modules/h5wasm';
+  copy(`${hdf5}/dist/node`);
+  copy(`${hdf5}/LICENSE.txt`);
   const native = join(stage, runtime, 'bin/napi-v6', binaries);
   if (!existsSync(native) || readdirSync(native).length === 0) {
     throw new Error(`onnxruntime-node: no binaries for ${target} in ${join(root, runtime)}; run npm install first`);
@@ -63,9 +67,14 @@ export async function packageExtension(target) {
   // What their install scripts need is of no use in a package.
   write(runtime, pick(runtimePackage, ['name', 'version', 'license', 'main'], { dependencies: versions }));
   write(common, pick(commonPackage, ['name', 'version', 'license', 'main', 'exports']));
+  write(hdf5, pick(read(hdf5), ['name', 'version', 'license', 'type', 'exports']));
   const manifest = read('.');
   // Everything else is bundled into dist/.
-  const dependencies = { 'onnxruntime-node': manifest.dependencies['onnxruntime-node'], ...versions };
+  const dependencies = {
+    'onnxruntime-node': manifest.dependencies['onnxruntime-node'],
+    ...versions,
+    h5wasm: manifest.dependencies.h5wasm,
+  };
   const unshipped = ['private', 'scripts', 'devDependencies', 'bin'];
   write('.', {
     ...pick(

@@ -2,7 +2,7 @@ import * as vscode from 'vscode';
 import { checkpointUri, layersUri } from '../../protocol/layers-uri';
 
 /** File name endings of checkpoints that can be analysed, without the dot. */
-export const EXTENSIONS = ['onnx'];
+export const EXTENSIONS = ['onnx', 'pt', 'pth', 'th', 'bin', 'safetensors', 'keras', 'h5', 'json'];
 
 /** The file name of a checkpoint, as titles and messages show it. */
 export function nameOf(checkpoint: vscode.Uri): string {

@@ -76,6 +76,8 @@ export async function readAnalysisFile(
 
 const ENTRY = [
   'checkpoint',
+  'architecture',
+  'graph',
   'data',
   'targetSparsity',
   'epsilon',
@@ -96,8 +98,12 @@ function readEntry(node: Node, file: string, defaults: OptionDefaults): { patter
   entry.optional('targetSparsity')?.number(0, 1);
   const epsilon = entry.optional('epsilon');
   const measure = readMeasure(entry.optional('measure'), file);
+  const architecture = entry.optional('architecture')?.string();
+  const graph = entry.optional('graph')?.string();
   const options: AnalysisOptions = {
     ...defaults,
+    ...(architecture !== undefined && { architecture }),
+    ...(graph !== undefined && { graph: isAbsolute(graph) ? graph : resolve(dirname(file), graph) }),
     data: readData(entry.required('data'), file, defaults.data),
     epsilon: epsilon ? parseEpsilon(epsilon.stringOrNumber(), epsilon.where()) : defaults.epsilon,
     curvature: entry.optional('curvature')?.oneOf(['both', 'hessian', 'ggn'] as const) ?? defaults.curvature,
@@ -127,11 +133,13 @@ function readMeasure(node: Node | undefined, file: string): MeasureOptions | und
 }
 
 function readData(node: Node, file: string, defaults: Omit<DataOptions, 'path'>): DataOptions {
-  const data = node.object(['path', 'split', 'scale', 'normalize', 'layout', 'samples']);
+  const data = node.object('path split scale normalize layout resize crop samples'.split(' '));
   const path = data.required('path').string();
   const normalize = data.optional('normalize')?.object(['mean', 'deviation']);
   const layout = data.optional('layout')?.oneOf(['auto', 'nchw', 'nhwc'] as const) ?? defaults.layout;
   const samples = data.optional('samples');
+  const resize = data.optional('resize')?.integer(1);
+  const crop = data.optional('crop')?.integer(1);
   const normalization = normalize && {
     mean: normalize.required('mean').numbers(),
     deviation: normalize.required('deviation').numbers(Number.MIN_VALUE),
@@ -145,6 +153,8 @@ function readData(node: Node, file: string, defaults: Omit<DataOptions, 'path'>)
     scale: data.optional('scale')?.number(Number.MIN_VALUE) ?? defaults.scale,
     ...(normalization && { normalize: normalization }),
     ...(layout !== undefined && layout !== 'auto' && { layout }),
+    ...(resize !== undefined && { resize }),
+    ...(crop !== undefined && { crop }),
     samples: samples ? (samples.value === 'all' ? 'all' : samples.integer(1)) : defaults.samples,
   };
 }

@@ -34,9 +34,9 @@ async function main(): Promise<void> {
   }
 }
 
-async function inspectCommand({ checkpoint, json }: Extract<Command, { kind: 'inspect' }>): Promise<void> {
+async function inspectCommand({ checkpoint, json, hash }: Extract<Command, { kind: 'inspect' }>): Promise<void> {
   try {
-    const summary = await inspectCheckpoint(checkpoint.absolute);
+    const summary = await inspectCheckpoint(checkpoint.absolute, hash);
     const text = json ? summaryJson(summary) : inspectText({ ...summary, checkpoint: checkpoint.typed }, outputWidth());
     await write(text);
   } catch (error) {

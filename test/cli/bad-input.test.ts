@@ -71,13 +71,13 @@ const checkpoints: readonly Mistake[] = [
     what: 'bytes that are no checkpoint',
     files: { 'net.onnx': 'This is a letter, and no network.\n' },
     args: analyze(),
-    says: 'format unknown: net.onnx; ONNX models are read',
+    says: 'format unknown: net.onnx; ONNX, PyTorch, safetensors, Keras and TensorFlow.js files are read',
   },
   {
-    what: 'a format that is not read',
+    what: 'a pickle that ends before its end',
     files: { 'net.onnx': Uint8Array.of(0x80, 2, 0x7d, 0x71, 0) },
     args: analyze(),
-    says: 'format not supported: pickle (PyTorch) (net.onnx); export the network with torch.onnx.export and open the .onnx file',
+    says: 'file truncated: net.onnx ends before its data do; fetch the file again',
   },
   {
     what: 'an operator that is not supported',

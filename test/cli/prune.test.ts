@@ -6,7 +6,7 @@ import type { AnalysisResult } from '../../protocol/analysis';
 import type { PruneResult } from '../../protocol/prune';
 import { onnx } from '../../server/src/checkpoint/onnx/generated/onnx';
 import { storedLayers } from '../../server/src/checkpoint/onnx/layers';
-import { openCheckpoint } from '../../server/src/checkpoint/open';
+import { openOnnx } from '../../server/src/checkpoint/open';
 import { readNpz } from '../../server/src/dataset/arrays';
 import { modelBytes } from '../onnx-models';
 import { COMMAND, run, start } from './command';
@@ -16,7 +16,7 @@ import { tinyModel, tinyParts, tinySubject } from './subject';
 const prune = (...options: string[]): string[] => ['prune', 'net.onnx', '-o', 'out.onnx', '--threads', '1', ...options];
 
 async function weights(path: string): Promise<Map<string, number[]>> {
-  const layers = storedLayers(await openCheckpoint(path));
+  const layers = storedLayers(await openOnnx(path));
   return new Map(layers.map(({ name, tensor }) => [name, Array.from(tensor.read().values)]));
 }
 

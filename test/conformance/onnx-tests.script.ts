@@ -15,8 +15,8 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ElementType, KnownTensor } from '../../server/src/checkpoint/onnx/elements';
-import { isElementType, isFloat, toFloat32 } from '../../server/src/checkpoint/onnx/elements';
+import type { ElementType, KnownTensor } from '../../server/src/checkpoint/elements';
+import { isElementType, isFloat, toFloat32 } from '../../server/src/checkpoint/elements';
 import { onnx } from '../../server/src/checkpoint/onnx/generated/onnx';
 import { importGraph, type ImportedGraph } from '../../server/src/checkpoint/onnx/import';
 import { open, type OnnxFile } from '../../server/src/checkpoint/onnx/reader';

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { importClassifier } from '../../server/src/checkpoint/onnx/classifier';
-import { openCheckpoint } from '../../server/src/checkpoint/open';
+import { openModel } from '../../server/src/checkpoint/model';
 import { parameterLayout, type ParameterLayout } from '../../server/src/curvature/parameters';
 import type { PreparedSamples } from '../../server/src/dataset/dataset';
 import { openDataset } from '../../server/src/dataset/open';
@@ -45,7 +44,7 @@ function stored(
   return {
     ...choice,
     skip: withoutSharedData(),
-    model: async (batch) => importClassifier(await openCheckpoint(place(paths.checkpoint)), { batch }),
+    model: async (batch) => openModel(place(paths.checkpoint), { batch }),
     prepared: async (model, indices) => {
       const dataset = await openDataset(place(paths.data), 'test');
       return prepareSamples(dataset, indices, preprocessing, model.input.shape.slice(1));

@@ -1,8 +1,7 @@
 // Trains the fully connected network of the method's figures on MNIST:
 // `node out/test/models/train-fc.script.cjs FOLDER OUT.onnx`, FOLDER with the idx files.
 import { writeFileSync } from 'node:fs';
-import { importClassifier } from '../../server/src/checkpoint/onnx/classifier';
-import { openCheckpoint } from '../../server/src/checkpoint/open';
+import { openModel } from '../../server/src/checkpoint/model';
 import { createOrtEngine } from '../../server/src/engine/ort';
 import { evaluate, samplesFor } from '../../samples/training';
 import { trainFc } from './fc';
@@ -11,7 +10,7 @@ async function main(folder: string, out: string): Promise<void> {
   const engine = await createOrtEngine(1);
   const onEpoch = (epoch: number, loss: number): void => console.log(`epoch ${epoch}: loss ${loss.toFixed(5)}`);
   writeFileSync(out, await trainFc(engine, folder, onEpoch));
-  const model = importClassifier(await openCheckpoint(out), { batch: 500 });
+  const model = await openModel(out, { batch: 500 });
   for (const split of ['train', 'test'] as const) {
     const { loss, correct, total } = await evaluate(engine, model, await samplesFor(model, folder, split));
     console.log(`${split}: loss ${loss.toFixed(5)}, ${correct} of ${total} correct`);

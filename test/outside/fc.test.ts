@@ -8,8 +8,7 @@ import type { AnalysisRequest, AnalysisResult, CurvatureKind } from '../../proto
 import { analyze } from '../../server/src/analysis/analyze';
 import { MemoryGuard } from '../../server/src/analysis/memory';
 import { openSubject, type Subject } from '../../server/src/analysis/subject';
-import { importClassifier } from '../../server/src/checkpoint/onnx/classifier';
-import { openCheckpoint } from '../../server/src/checkpoint/open';
+import { openModel } from '../../server/src/checkpoint/model';
 import { createOrtEngine } from '../../server/src/engine/ort';
 import { Magnitudes } from '../../server/src/limit/magnitudes';
 import { DEFAULT_OPTIONS } from '../../server/src/options';
@@ -61,7 +60,7 @@ before(async () => {
 });
 
 test('the network is right 98 times in a hundred', { skip: withoutData }, async () => {
-  const model = importClassifier(await openCheckpoint(checkpoint), { batch: 500 });
+  const model = await openModel(checkpoint, { batch: 500 });
   const { correct, total } = await evaluate(await createOrtEngine(1), model, await samplesFor(model, data, 'test'));
   assert.equal(total, 10_000);
   assert.ok(correct >= 9800, `${correct} correct`);

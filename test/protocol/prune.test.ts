@@ -97,7 +97,7 @@ describe('pruning for an editor', () => {
     const inspected = await client.request<InspectAnswer>(Method.inspect, { uri: pathToFileURL(output()).href });
     assert.ok('summary' in inspected);
     assert.deepEqual(
-      inspected.summary.layers.map(({ weights, zeros }) => weights - zeros),
+      inspected.summary.layers.map(({ weights, zeros }) => weights - zeros!),
       pruned.layers.map(({ kept }) => kept),
     );
   });

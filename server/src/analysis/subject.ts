@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import type { AnalysisRequest } from '../../../protocol/analysis';
-import { importClassifier } from '../checkpoint/onnx/classifier';
+import { toModel } from '../checkpoint/model';
 import { openCheckpoint } from '../checkpoint/open';
 import { makeBatches, type Batch } from '../curvature/batches';
 import { flatWeights, parameterLayout, type ParameterLayout } from '../curvature/parameters';
@@ -35,10 +35,11 @@ export async function openSubject(request: AnalysisRequest, memory: MemoryGuard)
   const { checkpoint, options } = request;
   await expectCheckpoint(checkpoint, memory);
   const file = await openCheckpoint(checkpoint);
-  const dataset = await openDataset(options.data.path, options.data.split);
+  const dataset = await openDataset(options.data.path, options.data.split, options.data);
   const indices = chooseSamples(dataset, options.data.samples, options.seed);
   const batch = Math.max(1, Math.min(options.batch, indices.length));
-  const model = importClassifier(file, { batch });
+  const { architecture, graph } = options;
+  const model = await toModel(file, { batch, sample: dataset.sampleShape, architecture, graph });
   checkFinite(model);
   const layout = parameterLayout(model);
   const classes = model.logits.shape[1]!;

@@ -33,6 +33,7 @@ test('what a checkpoint holds is listed, unsupported operators and symbolic shap
       opset: 17,
       inputs: [{ name: 'x', shape: ['N', 'C', 2] }],
       outputs: [{ name: 'y', shape: ['N', 3] }],
+      architecture: null,
       parameters: { total: 9, prunable: 6 },
       layers: [{ name: 'w', op: 'MatMul', shape: [2, 3], dtype: 'float32', weights: 6, zeros: 2, nonFinite: 2 }],
       tensors: [

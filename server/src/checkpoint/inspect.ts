@@ -1,11 +1,19 @@
+import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
-import type { CheckpointSummary, LayerSummary } from '../../../protocol/analysis';
+import type { CheckpointSummary, LayerSummary, TensorSummary } from '../../../protocol/analysis';
 import { InputError } from '../errors';
 import { elementCount } from '../graph/shapes';
+import type { Checkpoint, NetworkFile } from './checkpoint';
+import { identify } from './identify';
+import { modelWeights } from './model-weights';
 import { layersOf, storedLayers, type StoredLayer } from './onnx/layers';
-import type { OnnxFile, OnnxNode, ValueInfo } from './onnx/reader';
+import { FORMAT, type OnnxFile, type OnnxNode, type ValueInfo } from './onnx/reader';
 import { ruleOf } from './onnx/rules/table';
 import { openCheckpoint } from './open';
+import { elementBytes, type StoredTensor } from './stored-tensor';
+
+/** Weights of more bytes than this are not read to count their zeros. */
+const MOST_READ = 2 ** 30;
 
 /**
  * What a checkpoint holds, from its header and weights alone. Whatever can be
@@ -13,37 +21,74 @@ import { openCheckpoint } from './open';
  * are no errors here. The event loop gets its turn between tensors.
  *
  * @param path absolute, as it is to be shown
+ * @param hash whether every tensor is read for its SHA-256
  * @throws InputError when the file cannot be read, or a layer's weights cannot
  */
-export async function inspectCheckpoint(path: string): Promise<CheckpointSummary> {
+export async function inspectCheckpoint(path: string, hash = false): Promise<CheckpointSummary> {
   const file = await openCheckpoint(path);
+  const { network, architecture, weights } = structureOf(file);
+  const stored = network === null ? [] : listedLayers(network);
+  const bytes = stored.reduce((sum, { shape, tensor }) => sum + elementCount(shape) * elementBytes(tensor.dtype)!, 0);
   const layers: LayerSummary[] = [];
-  for (const layer of listedLayers(file)) {
-    layers.push(summarize(layer));
+  for (const layer of stored) {
+    layers.push(summarize(layer, bytes <= MOST_READ));
     await setImmediate();
   }
-  const tensors = [...file.tensors.values()].map(({ name, dtype, shape }) => ({ name, dtype, shape }));
-  for (const { name, dtype, shape } of layers) {
-    // Weights that an exporter wrote as Constant nodes.
-    if (!file.tensors.has(name)) tensors.push({ name, dtype, shape });
+  const tensors: TensorSummary[] = [];
+  for (const tensor of file.tensors.values()) {
+    tensors.push(describedTensor(tensor, hash));
+    if (hash) await setImmediate();
   }
-  const floats = tensors.filter(({ dtype }) => dtype.includes('float'));
+  const known = network === null ? weights : network.tensors;
+  for (const { name, tensor } of stored) {
+    // Weights that an exporter wrote as Constant nodes.
+    if (!known.has(name)) tensors.push({ ...describedTensor(tensor, hash), name });
+  }
+  const counted = [...weights.values(), ...stored.filter(({ name }) => !known.has(name)).map(({ tensor }) => tensor)];
+  const floats = counted.filter(({ dtype }) => dtype.includes('float'));
   return {
     checkpoint: path,
     format: file.format,
     producer: file.producer,
-    opset: file.opset,
-    inputs: file.inputs.map(described),
-    outputs: file.outputs.map(described),
+    opset: file.kind === 'network' && file.format === FORMAT ? file.opset : null,
+    inputs: network?.inputs.map(described) ?? [],
+    outputs: network?.outputs.map(described) ?? [],
     parameters: {
       total: floats.reduce((sum, { shape }) => sum + elementCount(shape), 0),
-      prunable: layers.reduce((sum, { weights }) => sum + weights, 0),
+      prunable: layers.reduce((sum, layer) => sum + layer.weights, 0),
     },
+    architecture,
     layers,
     tensors,
-    operators: operatorCounts(file.nodes),
-    unsupported: unsupportedOperators(file),
+    operators: operatorCounts(network?.nodes ?? []),
+    unsupported: network === null ? [] : unsupportedOperators(network),
   };
+}
+
+interface Structure {
+  /** Null where it is not known. */
+  readonly network: NetworkFile | null;
+  readonly architecture: CheckpointSummary['architecture'];
+  /** The network's own tensors. */
+  readonly weights: ReadonlyMap<string, StoredTensor>;
+}
+
+/** The graph of a file, or the first that fits weights alone. */
+function structureOf(file: Checkpoint): Structure {
+  if (file.kind === 'network') return { network: file, architecture: null, weights: file.tensors };
+  const { found, advice } = identify(file);
+  const names = found.map(({ name }) => name);
+  const reason =
+    found.length < 2
+      ? (found[0]?.reason ?? advice)
+      : `several architectures fit: ${names.join(', ')}; the data or --architecture NAME decide`;
+  return { network: found[0]?.network ?? null, architecture: { names, reason }, weights: modelWeights(file) };
+}
+
+function describedTensor(tensor: StoredTensor, hash: boolean): TensorSummary {
+  const { name, dtype, shape } = tensor;
+  if (!hash) return { name, dtype, shape };
+  return { name, dtype, shape, sha256: createHash('sha256').update(tensor.bytes()).digest('hex') };
 }
 
 function described({ name, shape }: ValueInfo): { name: string; shape: readonly (number | string)[] } {
@@ -61,14 +106,16 @@ function listedLayers(file: OnnxFile): StoredLayer[] {
   }
 }
 
-function summarize({ name, op, shape, tensor }: StoredLayer): LayerSummary {
+function summarize({ name, op, shape, tensor }: StoredLayer, read: boolean): LayerSummary {
+  const layer = { name, op, shape, dtype: tensor.dtype, weights: elementCount(shape) };
+  if (!read) return { ...layer, zeros: null, nonFinite: null };
   let zeros = 0;
   let nonFinite = 0;
   for (const value of tensor.read().values) {
     if (value === 0) zeros++;
     else if (!Number.isFinite(value)) nonFinite++;
   }
-  return { name, op, shape, dtype: tensor.dtype, weights: elementCount(shape), zeros, nonFinite };
+  return { ...layer, zeros, nonFinite };
 }
 
 function operatorCounts(nodes: readonly OnnxNode[]): Record<string, number> {

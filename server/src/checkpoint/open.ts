@@ -1,7 +1,13 @@
-import { open as openFile, stat } from 'node:fs/promises';
+import { open as openFile, readFile, stat } from 'node:fs/promises';
 import { InputError } from '../errors';
+import { withZip } from '../files/zip';
+import type { Checkpoint } from './checkpoint';
+import type { Json } from './keras/config';
+import * as keras from './keras/reader';
 import * as onnx from './onnx/reader';
-import type { OnnxFile } from './onnx/reader';
+import * as pytorch from './pytorch/reader';
+import * as safetensors from './safetensors/reader';
+import * as tfjs from './tfjs/reader';
 
 /** Enough to tell every format from the others. */
 const HEAD = 4096;
@@ -11,21 +17,25 @@ const ascii =
   (head: Uint8Array): boolean =>
     [...text].every((letter, i) => head[i] === letter.charCodeAt(0));
 
-const EXPORT_PYTORCH = 'export the network with torch.onnx.export and open the .onnx file';
-const EXPORT_KERAS = 'export the network with tf2onnx and open the .onnx file';
+/** A format by its first bytes, the more telling ones first. */
+interface Format {
+  readonly match: (head: Uint8Array) => boolean;
+  readonly open: (path: string, size: number) => Promise<Checkpoint>;
+}
 
-/** Formats that are recognised only to say what to do with them. */
-const others: readonly { name: string; match: (head: Uint8Array) => boolean; next: string }[] = [
-  { name: 'zip archive (PyTorch or Keras)', match: ascii('PK\x03\x04'), next: EXPORT_PYTORCH },
-  {
-    name: 'pickle (PyTorch)',
-    match: (head) => head[0] === 0x80 && head[1]! >= 2 && head[1]! <= 5,
-    next: EXPORT_PYTORCH,
-  },
-  { name: 'HDF5 (Keras)', match: ascii('\x89HDF\r\n'), next: EXPORT_KERAS },
+const formats: readonly Format[] = [
+  { match: ascii('PK\x03\x04'), open: openArchive },
+  { match: ascii('\x89HDF\r\n'), open: keras.openH5 },
   // Eight bytes of header length, then JSON.
-  { name: 'safetensors', match: (head) => head[8] === 0x7b && head[7] === 0, next: EXPORT_PYTORCH },
-  { name: 'JSON (TensorFlow.js)', match: (head) => /^\s*\{/.test(Buffer.from(head).toString()), next: EXPORT_KERAS },
+  { match: safetensors.match, open: safetensors.open },
+  { match: pytorch.matchPickle, open: (path, size) => Promise.resolve(pytorch.openLegacy(path, size)) },
+  { match: (head) => /^\s*\{/.test(Buffer.from(head).toString()), open: openJson },
+  { match: onnx.match, open: async (path) => ({ kind: 'network', ...(await onnx.open(path)) }) },
+  // Pickles of the first protocols have no signature either.
+  {
+    match: (head) => /^[(c\]}VSIp]/.test(Buffer.from(head).toString('latin1')),
+    open: (path, size) => Promise.resolve(pytorch.openLegacy(path, size)),
+  },
 ];
 
 /**
@@ -33,13 +43,52 @@ const others: readonly { name: string; match: (head: Uint8Array) => boolean; nex
  *
  * @throws InputError when there is no such file, or its format is none that can be read
  */
-export async function openCheckpoint(path: string): Promise<OnnxFile> {
+export async function openCheckpoint(path: string): Promise<Checkpoint> {
   const head = await readHead(path);
   if (head.length === 0) throw new InputError(`file empty: ${path}; copy or export it again`);
-  const other = others.find(({ match }) => match(head));
-  if (other !== undefined) throw new InputError(`format not supported: ${other.name} (${path}); ${other.next}`);
-  if (onnx.match(head)) return onnx.open(path);
-  throw new InputError(`format unknown: ${path}; ONNX models are read`);
+  const format = formats.find(({ match }) => match(head));
+  if (format === undefined) {
+    // Too damaged to be known by its content: the reader of its name says what is wrong.
+    if (/\.safetensors$/i.test(path)) return safetensors.open(path);
+    throw new InputError(`format unknown: ${path}; ONNX, PyTorch, safetensors, Keras and TensorFlow.js files are read`);
+  }
+  return format.open(path, (await stat(path)).size);
+}
+
+/** Zip archives are told apart by what is in them. */
+async function openArchive(path: string): Promise<Checkpoint> {
+  const entries = await withZip(path, (archive) => Promise.resolve(archive.entries));
+  if (pytorch.pickleEntry(entries) !== undefined) return pytorch.openArchive(path);
+  if (keras.isKerasArchive(entries)) return keras.openArchive(path);
+  throw new InputError(`archive without a checkpoint: ${path}; files of PyTorch and Keras are read`);
+}
+
+const LARGEST_JSON = 64 << 20;
+
+async function openJson(path: string, size: number): Promise<Checkpoint> {
+  if (size > LARGEST_JSON) throw new InputError(`JSON too large: ${path}; an index of shards or a model is expected`);
+  let json: unknown;
+  try {
+    json = JSON.parse(await readFile(path, 'utf8'));
+  } catch {
+    throw new InputError(`JSON damaged: ${path}; copy it again`);
+  }
+  if (safetensors.isIndex(json)) return safetensors.openIndex(path);
+  if (tfjs.isModel(json)) return tfjs.open(json as Json, path);
+  return tfjs.notAModel(path);
+}
+
+/**
+ * Opens a checkpoint for what is done with ONNX files alone: writing them.
+ *
+ * @throws InputError for another format, and where `openCheckpoint` does
+ */
+export async function openOnnx(path: string): Promise<onnx.OnnxFile> {
+  const checkpoint = await openCheckpoint(path);
+  if (checkpoint.kind === 'network' && checkpoint.format === onnx.FORMAT) return checkpoint;
+  throw new InputError(
+    `format not written: ${checkpoint.format} (${path}); export the network to ONNX and prune that file`,
+  );
 }
 
 async function readHead(path: string): Promise<Uint8Array> {

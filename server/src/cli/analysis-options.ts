@@ -7,11 +7,15 @@ import type { TypedPath } from './paths';
 
 /** The options that say how a checkpoint is analysed, for every command that does. */
 export const ANALYSIS_OPTIONS = {
+  architecture: { type: 'string' },
+  graph: { type: 'string' },
   data: { type: 'string' },
   split: { type: 'string' },
   scale: { type: 'string' },
   normalize: { type: 'string' },
   layout: { type: 'string' },
+  resize: { type: 'string' },
+  crop: { type: 'string' },
   samples: { type: 'string' },
   batch: { type: 'string' },
   steps: { type: 'string' },
@@ -25,13 +29,22 @@ export const ANALYSIS_OPTIONS = {
   seed: { type: 'string' },
 } as const;
 
+export const NETWORK_USAGE = `Network, where the file holds weights alone
+  --architecture NAME    which it is (default: the one whose tensors have the
+                         names and shapes of the file's)
+  --graph FILE           a file whose graph they borrow, such as ONNX
+`;
+
 export const DATA_USAGE = `Data
-  --data PATH            a file or a folder: idx, CIFAR binary, .npy, .npz, CSV
+  --data PATH            a file or a folder: idx, CIFAR (binary or Python), npy,
+                         npz, CSV, or one folder of images per class
   --split test|train     which part of it (default test)
   --scale 1|255          divide raw values by this (default 255)
   --normalize "M;S"      then subtract means and divide by deviations, one each
                          or one per channel: ".49,.48,.45;.25,.24,.26"
   --layout nchw|nhwc     of the network's input (default: as the network says)
+  --resize N, --crop N   bring images to one size: the shorter side to N pixels,
+                         then the middle (default: they are of one size)
   --samples N|all        how many, stratified by class (default 2000)
 `;
 
@@ -84,9 +97,15 @@ export function readAnalysisOptions(
     samples: values.text('samples') === 'all' ? 'all' : values.integer('samples', DEFAULT_OPTIONS.data.samples, 1),
     ...(normalize !== undefined && { normalize: parseNormalize(normalize) }),
     ...(layout !== undefined && { layout }),
+    ...(values.text('resize') !== undefined && { resize: values.integer('resize', 0, 1, 16_384) }),
+    ...(values.text('crop') !== undefined && { crop: values.integer('crop', 0, 1, 16_384) }),
   };
+  const architecture = values.text('architecture');
+  const graph = pathOption(values.text('graph'), '--graph');
   const options: AnalysisOptions = {
     data: dataOptions,
+    ...(architecture !== undefined && { architecture }),
+    ...(graph !== undefined && { graph: graph.absolute }),
     batch: values.integer('batch', DEFAULT_OPTIONS.batch, 1, 65_536),
     steps: values.integer('steps', DEFAULT_OPTIONS.steps, 0, 100_000),
     tolerance: values.number('tolerance', DEFAULT_OPTIONS.tolerance, 1e-6, 1),

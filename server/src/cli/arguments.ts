@@ -5,6 +5,7 @@ import {
   DATA_USAGE,
   MEASURE_OPTIONS,
   MEASURE_USAGE,
+  NETWORK_USAGE,
   PRECISION_USAGE,
   readAnalysisOptions,
   readMeasureOptions,
@@ -18,7 +19,7 @@ import { parseTrain, TRAIN_USAGE, type TrainCommand } from './train-arguments';
 export type Command =
   | { readonly kind: 'help'; readonly text: string }
   | { readonly kind: 'version' }
-  | { readonly kind: 'inspect'; readonly checkpoint: TypedPath; readonly json: boolean }
+  | { readonly kind: 'inspect'; readonly checkpoint: TypedPath; readonly json: boolean; readonly hash: boolean }
   | {
       readonly kind: 'analyze';
       readonly request: AnalysisRequest;
@@ -46,11 +47,14 @@ pruning-limit COMMAND --help says more. Exit status: 0 done, 1 analysis failed,
 2 bad usage or input.
 `;
 
-const INSPECT_USAGE = `Usage: pruning-limit inspect FILE [--json]
+const INSPECT_USAGE = `Usage: pruning-limit inspect FILE [--json [--hash]]
 
-Lists what a checkpoint holds, without running it.
+Lists what a checkpoint holds, without running it: ONNX, PyTorch, safetensors,
+Keras, TensorFlow.js.
 
   --json         one JSON object on standard output
+  --hash         with the SHA-256 of every tensor's elements, little-endian and
+                 in row-major order
 `;
 
 const ANALYZE_USAGE = `Usage: pruning-limit analyze FILE --data PATH [OPTION ...]
@@ -59,6 +63,7 @@ Computes the pruning limit of a trained classifier: the largest sparsity at
 which magnitude pruning can keep the loss within a tolerance, from the Hessian
 (the paper's limit, the headline) and from the Gauss-Newton matrix.
 
+${NETWORK_USAGE}
 ${DATA_USAGE}
 ${PRECISION_USAGE}
 ${MEASURE_USAGE}
@@ -95,9 +100,11 @@ export function parseCommand(argv: readonly string[]): Command {
 }
 
 function parseInspect(argv: readonly string[]): Command {
-  const { values, positionals } = parse(argv, 'inspect', { json: { type: 'boolean' } });
+  const { values, positionals } = parse(argv, 'inspect', { json: { type: 'boolean' }, hash: { type: 'boolean' } });
   if (values['help']) return { kind: 'help', text: INSPECT_USAGE };
-  return { kind: 'inspect', checkpoint: onlyFile(positionals, 'inspect'), json: values['json'] === true };
+  const [json, hash] = [values['json'] === true, values['hash'] === true];
+  if (hash && !json) throw new InputError('--hash needs --json; a table has no room for it');
+  return { kind: 'inspect', checkpoint: onlyFile(positionals, 'inspect'), json, hash };
 }
 
 const ANALYZE_OPTIONS = {

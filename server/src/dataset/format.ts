@@ -1,6 +1,6 @@
 import { open, readdir, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import type { Split } from '../../../protocol/analysis';
+import type { DataOptions, Split } from '../../../protocol/analysis';
 import { InputError } from '../errors';
 import type { Dataset } from './dataset';
 
@@ -32,7 +32,7 @@ export interface DatasetFormat {
   /** Whether to try: looks at names and first bytes only, opens nothing. */
   match(location: Location): boolean;
   /** @throws InputError when the split is not there or a file is not what it says */
-  open(location: Location, split: Split): Promise<Dataset>;
+  open(location: Location, split: Split, options?: Pick<DataOptions, 'resize' | 'crop'>): Promise<Dataset>;
 }
 
 /** @throws InputError when there is nothing at `path` */

@@ -3,13 +3,12 @@ import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder } from '../../../test/files';
-import { sharedData, withoutSharedData } from '../../../test/outside';
 import { formats, openDataset } from './open';
 
 test('the registry names each format once and says what it expects', () => {
   assert.deepEqual(
     formats.map((format) => format.name),
-    ['idx', 'cifar', 'npz', 'npy', 'csv'],
+    ['idx', 'cifar', 'cifar-python', 'npz', 'npy', 'csv', 'image-folder'],
   );
   assert.ok(formats.every((format) => format.expects !== ''));
 });
@@ -40,10 +39,7 @@ test('not recognised', async (t) => {
       /^data not recognised: \S+inner holds deep\.txt; wanted is a folder with t10k-images-idx3-ubyte and/,
     ],
     ['odd', /^data not recognised: \S+odd holds a\.txt, b\.jpg; wanted is /],
-    [
-      'cifar-10-batches-py',
-      /^pickled data refused: \S+ is the Python version of CIFAR, and nothing is unpickled; fetch/,
-    ],
+    ['cifar-10-batches-py', /^split not found: test/],
     ['data.pkl', /^pickled data refused: \S+data\.pkl, as nothing is unpickled; store the arrays with numpy\.savez$/],
     ['a.jpg', /^data not recognised: \S+a\.jpg; wanted is /],
   ];
@@ -59,11 +55,5 @@ test('not readable', { skip: process.platform === 'win32' && 'links need a privi
   await assert.rejects(openDataset(path, 'test'), {
     name: 'InputError',
     message: `data not readable: ${path} (ELOOP); check the file and its permissions`,
-  });
-});
-
-test('outside: a folder of image folders', { skip: withoutSharedData() }, async () => {
-  await assert.rejects(openDataset(join(sharedData()!, 'datasets/tiny-imagenet'), 'test'), {
-    message: /^data not recognised: \S+ holds only the folders n01882714, .* and 2 more; name the folder/,
   });
 });

@@ -2,14 +2,16 @@ import type { Split } from '../../../protocol/analysis';
 import { InputError } from '../errors';
 import { npy, npz } from './arrays';
 import { cifar } from './cifar';
+import { cifarPython } from './cifar-python';
 import { csv } from './csv';
 import type { Dataset } from './dataset';
 import { listNames, locate } from './format';
 import type { DatasetFormat, Location } from './format';
 import { idx } from './idx';
+import { imageFolder, type ImageOptions } from './image-folder';
 
 /** Every format that is read; the first that matches a path opens it. */
-export const formats: readonly DatasetFormat[] = [idx, cifar, npz, npy, csv];
+export const formats: readonly DatasetFormat[] = [idx, cifar, cifarPython, npz, npy, csv, imageFolder];
 
 /**
  * Reads the labelled samples at `path`, a file or a folder.
@@ -17,13 +19,14 @@ export const formats: readonly DatasetFormat[] = [idx, cifar, npz, npy, csv];
  * `split` chooses the files of a folder, and the arrays of an `.npz` which
  * holds both; another file named outright is read whatever the split.
  *
+ * @param options how images of a folder are brought to one size
  * @throws InputError when nothing is there, no format matches, the split is
  * missing, or a file is damaged
  */
-export async function openDataset(path: string, split: Split): Promise<Dataset> {
+export async function openDataset(path: string, split: Split, options: ImageOptions = {}): Promise<Dataset> {
   try {
     const { format, location } = await findFormat(path);
-    return await format.open(location, split);
+    return await format.open(location, split, options);
   } catch (error) {
     throw asInputError(error, path);
   }
@@ -52,12 +55,6 @@ async function findFormat(path: string): Promise<{ format: DatasetFormat; locati
 function unrecognised(location: Location): string {
   const { path } = location;
   if (location.kind === 'folder') {
-    if (location.files.some((name) => /^(data_batch_\d+|test_batch)$/.test(name))) {
-      return `pickled data refused: ${path} is the Python version of CIFAR, and nothing is unpickled; fetch the binary version`;
-    }
-    if (location.files.length === 0 && location.folders.length > 0) {
-      return `data not recognised: ${path} holds only the folders ${listNames(location.folders)}; name the folder of the data, or store images as x.npy and y.npy`;
-    }
     const there = listNames([...location.files, ...location.folders]);
     return `data not recognised: ${path} holds ${there}; wanted is ${wanted()}`;
   }

@@ -148,16 +148,25 @@ function sizes(directory: DataView, at: number, extra: DataView, path: string): 
 
 async function entrySource(handle: FileHandle, path: string, size: number, entry: ZipEntry): Promise<ByteSource> {
   const name = `${entry.name} in ${path}`;
-  const local = await view(handle, path, size, entry.header, 30);
-  if (local.getUint32(0, true) !== LOCAL) throw damaged(path, `${entry.name} has no header`);
-  // Only these two are read here: many writers leave the local sizes empty.
-  const start = entry.header + 30 + local.getUint16(26, true) + local.getUint16(28, true);
+  const local = await view(handle, path, size, entry.header, LOCAL_HEADER);
+  const start = localDataStart(new Uint8Array(local.buffer), entry, path);
   if (start + entry.packed > size) throw damaged(path, `${entry.name} reaches beyond the end`);
   const source =
     entry.method === 'stored'
       ? fileSource(handle, name, start, entry.packed)
       : inflateSource(path, name, start, entry.packed, entry.size);
   return withChecksum(source, entry.crc32);
+}
+
+/** Bytes of the fixed part of an entry's local header. */
+export const LOCAL_HEADER = 30;
+
+/** Where the packed bytes of an entry begin, from its local header. */
+export function localDataStart(header: Uint8Array, entry: ZipEntry, path: string): number {
+  const local = new DataView(header.buffer, header.byteOffset, LOCAL_HEADER);
+  if (local.getUint32(0, true) !== LOCAL) throw damaged(path, `${entry.name} has no header`);
+  // Only these two are read here: many writers leave the local sizes empty.
+  return entry.header + LOCAL_HEADER + local.getUint16(26, true) + local.getUint16(28, true);
 }
 
 /** `source`, whose end is reached only by the bytes that `expected` is the checksum of. */

@@ -5,7 +5,7 @@ import type { TrainOptions, TrainSource } from '../../../protocol/train';
 import type { MemoryGuard } from '../analysis/memory';
 import { importClassifier, importForTraining } from '../checkpoint/onnx/classifier';
 import { decodeModel, type OnnxFile } from '../checkpoint/onnx/reader';
-import { openCheckpoint } from '../checkpoint/open';
+import { openOnnx } from '../checkpoint/open';
 import type { Dataset, PreparedSamples } from '../dataset/dataset';
 import { openDataset } from '../dataset/open';
 import { checkLabels, prepareSamples } from '../dataset/prepare';
@@ -85,7 +85,7 @@ export async function openTrainSubject(
 }
 
 async function readCheckpoint(path: string): Promise<{ bytes: Uint8Array; file: OnnxFile }> {
-  const file = await openCheckpoint(path);
+  const file = await openOnnx(path);
   const bytes = await readFile(path);
   checkOneFile(file, bytes);
   return { bytes, file };

@@ -23,7 +23,9 @@ export async function publishWarnings(context: ServerContext, checkpoint: string
 async function weightWarnings(context: ServerContext, checkpoint: string): Promise<AnalysisWarning[]> {
   const summary = await context.checkpoints.summary(checkpoint).catch(() => null);
   return (summary?.layers ?? [])
-    .filter(({ nonFinite }) => nonFinite > 0)
+    .flatMap(({ name, nonFinite, weights }) =>
+      nonFinite !== null && nonFinite > 0 ? { name, nonFinite, weights } : [],
+    )
     .map(({ name, nonFinite, weights }) => ({
       code: 'non-finite-weights',
       layer: name,

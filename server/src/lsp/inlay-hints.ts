@@ -16,7 +16,8 @@ export function registerInlayHints(context: ServerContext): void {
     return layerLines(document.text).flatMap(({ line, layer: name, end }) => {
       const layer = layers.get(name);
       if (!layer || line < range.start.line || line > range.end.line) return [];
-      const zeros = layer.zeros > 0 ? `, ${percent(layer.zeros / layer.weights)} zero already` : '';
+      const zeros =
+        layer.zeros !== null && layer.zeros > 0 ? `, ${percent(layer.zeros / layer.weights)} zero already` : '';
       return [{ position: { line, character: end }, label: layerHint(layer, kept) + zeros, paddingLeft: true }];
     });
   });

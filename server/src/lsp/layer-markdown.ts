@@ -3,11 +3,11 @@ import { grouped, percent, shapeText, significant } from '../../../protocol/numb
 
 /** Everything that is known of a layer, as a table. */
 export function layerMarkdown(layer: LayerSummary, measured: LayerResult | undefined): string {
-  const rows: [string, string][] = [
-    ['weights', `${grouped(layer.weights)} (${layer.dtype})`],
-    ['zero already', `${grouped(layer.zeros)} (${percent(layer.zeros / layer.weights)})`],
-  ];
-  if (layer.nonFinite > 0) rows.push(['NaN or infinite', grouped(layer.nonFinite)]);
+  const rows: [string, string][] = [['weights', `${grouped(layer.weights)} (${layer.dtype})`]];
+  if (layer.zeros !== null) {
+    rows.push(['zero already', `${grouped(layer.zeros)} (${percent(layer.zeros / layer.weights)})`]);
+  }
+  if (layer.nonFinite !== null && layer.nonFinite > 0) rows.push(['NaN or infinite', grouped(layer.nonFinite)]);
   if (measured) {
     rows.push(
       ['zero at the limit', percent(measured.sparsityAtLimit)],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { floats, node, onnxFile, type ModelParts } from '../../../test/onnx-models';
 import { testRandom } from '../../../test/reference/cases';
-import { toFloat32 } from '../checkpoint/onnx/elements';
+import { toFloat32 } from '../checkpoint/elements';
 import { importGraph } from '../checkpoint/onnx/import';
 import { storedLayers } from '../checkpoint/onnx/layers';
 import { createOrtEngine } from '../engine/ort';

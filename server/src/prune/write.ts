@@ -1,10 +1,10 @@
 import { copyFile, open, readFile, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { locateExternal } from '../checkpoint/onnx/external';
-import { toFloat32 } from '../checkpoint/onnx/elements';
+import { toFloat32 } from '../checkpoint/elements';
 import { storedLayers } from '../checkpoint/onnx/layers';
 import { updateWeights, type ExternalUpdate } from '../checkpoint/onnx/update';
-import { openCheckpoint } from '../checkpoint/open';
+import { openOnnx } from '../checkpoint/open';
 import { AnalysisError } from '../errors';
 import { expectFree, type Staging } from '../files/staging';
 
@@ -61,7 +61,7 @@ async function patch(path: string, { patches }: ExternalUpdate): Promise<void> {
 }
 
 async function checkWritten(staged: string, target: string, values: ReadonlyMap<string, Float32Array>): Promise<void> {
-  const layers = new Map(storedLayers(await openCheckpoint(staged)).map((layer) => [layer.name, layer]));
+  const layers = new Map(storedLayers(await openOnnx(staged)).map((layer) => [layer.name, layer]));
   for (const [name, wished] of values) {
     const written = layers.get(name);
     const read = written && toFloat32(written.tensor.read());

@@ -104,6 +104,7 @@ const summary: CheckpointSummary = {
   opset: 16,
   inputs: [{ name: 'x', shape: ['N', 1, 28, 28] }],
   outputs: [{ name: 'y', shape: ['N', 10] }],
+  architecture: null,
   parameters: { total: 7980, prunable: 7840 },
   layers: [
     { name: 'fc.weight', op: 'Gemm', shape: [10, 784], dtype: 'float32', weights: 7840, zeros: 1234, nonFinite: 0 },

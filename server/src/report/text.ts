@@ -29,10 +29,11 @@ export function inspectText(summary: CheckpointSummary, width: number): string {
     visible(summary.checkpoint),
     `${summary.format}${opset}${by}`,
     `${count(parameters.total, 'parameter')}, ${grouped(parameters.prunable)} of them prunable${inLayers}`,
+    ...(summary.architecture === null ? [] : paragraph(visible(summary.architecture.reason), width, 'network  ')),
     ...summary.inputs.map(({ name, shape }) => `input   ${visible(name)}  ${visible(shapeText(shape))}`),
     ...summary.outputs.map(({ name, shape }) => `output  ${visible(name)}  ${visible(shapeText(shape))}`),
     '',
-    ...inspectLayers(summary, width),
+    ...(summary.architecture?.names.length === 0 ? tensorTable(summary, width) : inspectLayers(summary, width)),
     '',
     ...paragraph(counts.length > 0 ? counts.join(', ') : 'none', width, 'operators  '),
   ];
@@ -42,9 +43,21 @@ export function inspectText(summary: CheckpointSummary, width: number): string {
   return `${lines.join('\n')}\n`;
 }
 
+/** What there is to show of weights whose network is not known. */
+function tensorTable({ tensors }: CheckpointSummary, width: number): string[] {
+  return table(
+    [
+      left('tensor', tensors, ({ name }) => visible(name), { isName: true }),
+      left('shape', tensors, ({ shape }) => shapeText(shape)),
+      left('dtype', tensors, ({ dtype }) => visible(dtype)),
+    ],
+    width,
+  );
+}
+
 function inspectLayers({ layers }: CheckpointSummary, width: number): string[] {
   if (layers.length === 0) return ['no layer with weights that could be pruned'];
-  const damaged = layers.some(({ nonFinite }) => nonFinite > 0);
+  const damaged = layers.some(({ nonFinite }) => (nonFinite ?? 0) > 0);
   return table(
     [
       left('layer', layers, ({ name }) => visible(name), { isName: true }),
@@ -52,8 +65,8 @@ function inspectLayers({ layers }: CheckpointSummary, width: number): string[] {
       left('shape', layers, ({ shape }) => shapeText(shape), { expendable: 1 }),
       left('dtype', layers, ({ dtype }) => dtype, { expendable: 2 }),
       right('weights', layers, ({ weights }) => grouped(weights)),
-      right('zeros', layers, ({ zeros }) => grouped(zeros)),
-      ...(damaged ? [right('not finite', layers, ({ nonFinite }) => grouped(nonFinite))] : []),
+      right('zeros', layers, ({ zeros }) => (zeros === null ? '–' : grouped(zeros))),
+      ...(damaged ? [right('not finite', layers, ({ nonFinite }) => grouped(nonFinite ?? 0))] : []),
     ],
     width,
   );

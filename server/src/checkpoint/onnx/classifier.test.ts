@@ -9,7 +9,7 @@ import { InputError } from '../../errors';
 import type { Model } from '../../graph/model';
 import { elementCount } from '../../graph/shapes';
 import { importClassifier } from './classifier';
-import { toFloat32 } from './elements';
+import { toFloat32 } from '../elements';
 import { onnx } from './generated/onnx';
 import { decodeModel, open } from './reader';
 import { storedTensor } from './tensor';

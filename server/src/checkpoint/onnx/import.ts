@@ -5,7 +5,7 @@ import type { AnyNode, GraphNode, Shape } from '../../graph/ir';
 import type { Normalization, Parameter, PrunableLayer } from '../../graph/model';
 import { elementCount, formatShape, ShapeError } from '../../graph/shapes';
 import { reachable } from '../../graph/traversal';
-import { isElementType, isFloat, toFloat32, type KnownTensor } from './elements';
+import { isElementType, isFloat, toFloat32, type KnownTensor } from '../elements';
 import { layersOf } from './layers';
 import { DAMAGED, nodePlace, NodeView, type Rebatch } from './node-view';
 import { orderedNodes, producersOf } from './order';

@@ -1,6 +1,6 @@
 import type { Shape } from '../../graph/ir';
 import { broadcastShapes, elementCount, formatShape, rowMajorStrides, sameShape, ShapeError } from '../../graph/shapes';
-import { elementInfo, type ElementType, type KnownTensor } from './elements';
+import { elementInfo, type ElementType, type KnownTensor } from '../elements';
 import type { LayoutAlgebra } from './rules/layout';
 
 /**

@@ -1,5 +1,5 @@
 import type { PrunableLayer } from '../../graph/model';
-import { isElementType, isFloat } from './elements';
+import { isElementType, isFloat } from '../elements';
 import { orderedNodes, producersOf, type Producers } from './order';
 import type { OnnxFile, OnnxNode } from './reader';
 import type { StoredTensor } from './tensor';

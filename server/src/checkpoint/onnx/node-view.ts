@@ -4,7 +4,7 @@ import type { AnyNode, Shape } from '../../graph/ir';
 import type { GraphBuilder } from '../../graph/builder';
 import type { Normalization } from '../../graph/model';
 import { formatShape } from '../../graph/shapes';
-import { isFloat, type ElementType, type KnownTensor } from './elements';
+import { isFloat, type ElementType, type KnownTensor } from '../elements';
 import type { Attribute, OnnxNode } from './reader';
 import type { StoredTensor } from './tensor';
 import type { Value } from './value';

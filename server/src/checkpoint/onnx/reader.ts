@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { InputError } from '../../errors';
-import { dataTypeName } from './elements';
+import { dataTypeName } from '../elements';
 import { onnx } from './generated/onnx';
 import { storedTensor, toNumber, type StoredTensor } from './tensor';
 
@@ -42,8 +42,12 @@ export interface OnnxNode {
   readonly attributes: ReadonlyMap<string, Attribute>;
 }
 
+/** As it is shown. */
+export const FORMAT = 'ONNX';
+
 export interface OnnxFile {
-  readonly format: 'ONNX';
+  /** As it is shown: ONNX, or where the graph was made from another. */
+  readonly format: string;
   /** As it was opened. */
   readonly path: string;
   /** Exporter and its version, '' when not said. */
@@ -150,7 +154,7 @@ export function decodeModel(bytes: Uint8Array, path: string): OnnxFile {
   const tensors = initializers(graph, path);
   const isFree = ({ name }: ValueInfo): boolean => !tensors.has(name);
   return {
-    format: 'ONNX',
+    format: FORMAT,
     path,
     producer: [model.producerName, model.producerVersion].filter(Boolean).join(' '),
     opset: opsetOf(model),

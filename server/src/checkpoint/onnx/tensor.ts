@@ -8,25 +8,14 @@ import {
   elementInfo,
   float16ToNumber,
   isElementType,
-  type ElementArray,
   type ElementType,
   type KnownTensor,
-} from './elements';
+} from '../elements';
+import { decodeRaw, lengthError, unsupportedType, type StoredTensor } from '../stored-tensor';
 import { readExternalData } from './external';
 import { onnx } from './generated/onnx';
 
-/** A tensor in the file. Its values are decoded when they are asked for. */
-export interface StoredTensor {
-  readonly name: string;
-  /** Element type as ONNX names it, decodable or not. */
-  readonly dtype: string;
-  readonly shape: Shape;
-  /**
-   * Decodes the values: a fresh array at every call.
-   * @throws InputError when the type is not supported, or when the data do not fill the shape.
-   */
-  read(): KnownTensor;
-}
+export type { StoredTensor } from '../stored-tensor';
 
 /** int64 of the schema as a number; beyond 2^53 it is rounded. */
 export function toNumber(value: { toNumber(): number } | number): number {
@@ -44,7 +33,8 @@ export function storedTensor(proto: onnx.TensorProto.$Properties, name: string, 
   if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0) || !Number.isSafeInteger(elementCount(shape))) {
     throw new InputError(`impossible shape: ${formatShape(shape)} (${where}); the file is damaged, export it again`);
   }
-  return { name, dtype, shape, read: () => readTensor(proto, dtype, shape, where, file) };
+  const read = (): KnownTensor => readTensor(proto, dtype, shape, where, file);
+  return { name, dtype, shape, read, bytes: () => tensorBytes(proto, dtype, shape, where, file) };
 }
 
 function readTensor(
@@ -54,23 +44,11 @@ function readTensor(
   where: string,
   file: string,
 ): KnownTensor {
-  if (!isElementType(dtype)) {
-    throw new InputError(`element type not supported: ${dtype} (${where}); export the network with float32 weights`);
-  }
-  if (proto.segment) {
-    throw new InputError(`segmented tensor not supported (${where}); save the model again with a current ONNX version`);
-  }
+  if (!isElementType(dtype)) throw unsupportedType(dtype, where);
   const count = elementCount(shape);
-  const { bytes } = elementInfo[dtype];
-  const external = proto.dataLocation === onnx.TensorProto.DataLocation.EXTERNAL;
-  const raw = external ? readExternalData(proto, count * bytes, where, file) : proto.rawData;
-  // An absent field decodes as an empty one, so presence is judged by length.
-  if (raw && (raw.length > 0 || external)) {
-    if (raw.length !== count * bytes) throw lengthError(raw.length, count * bytes, 'bytes', dtype, shape, where);
-    return { type: dtype, shape, values: decodeRaw(dtype, raw, count) };
-  }
-  const typed = typedField(proto, dtype);
-  if (typed.length !== count) throw lengthError(typed.length, count, 'values', dtype, shape, where);
+  const raw = rawBytes(proto, dtype, shape, where, file);
+  if (raw !== null) return { type: dtype, shape, values: decodeRaw(dtype, raw, count) };
+  const typed = typedValues(proto, dtype, shape, where);
   const values = elementInfo[dtype].allocate(count);
   const decode = dtype === 'float16' ? float16ToNumber : dtype === 'bfloat16' ? bfloat16ToNumber : null;
   for (let i = 0; i < count; i++) {
@@ -80,10 +58,66 @@ function readTensor(
   return { type: dtype, shape, values };
 }
 
-function lengthError(got: number, expected: number, unit: string, dtype: string, shape: Shape, where: string): Error {
-  return new InputError(
-    `tensor data: ${got} ${unit} where ${dtype} ${formatShape(shape)} needs ${expected} (${where}); the file is truncated or damaged, export it again`,
-  );
+/** The bytes of `raw_data` or of the external file; null where a typed field holds the values. */
+function rawBytes(
+  proto: onnx.TensorProto.$Properties,
+  dtype: ElementType,
+  shape: Shape,
+  where: string,
+  file: string,
+): Uint8Array | null {
+  if (proto.segment) {
+    throw new InputError(`segmented tensor not supported (${where}); save the model again with a current ONNX version`);
+  }
+  const length = elementCount(shape) * elementInfo[dtype].bytes;
+  const external = proto.dataLocation === onnx.TensorProto.DataLocation.EXTERNAL;
+  const raw = external ? readExternalData(proto, length, where, file) : proto.rawData;
+  // An absent field decodes as an empty one, so presence is judged by length.
+  if (!raw || (raw.length === 0 && !external)) return null;
+  if (raw.length !== length) throw lengthError(raw.length, length, 'bytes', dtype, shape, where);
+  return raw;
+}
+
+function typedValues(
+  proto: onnx.TensorProto.$Properties,
+  dtype: ElementType,
+  shape: Shape,
+  where: string,
+): TypedValues {
+  const typed = typedField(proto, dtype);
+  const count = elementCount(shape);
+  if (typed.length !== count) throw lengthError(typed.length, count, 'values', dtype, shape, where);
+  return typed;
+}
+
+function tensorBytes(
+  proto: onnx.TensorProto.$Properties,
+  dtype: string,
+  shape: Shape,
+  where: string,
+  file: string,
+): Uint8Array {
+  if (!isElementType(dtype)) throw unsupportedType(dtype, where);
+  const raw = rawBytes(proto, dtype, shape, where, file);
+  if (raw !== null) return raw;
+  const typed = typedValues(proto, dtype, shape, where);
+  const width = elementInfo[dtype].bytes;
+  const bytes = new Uint8Array(elementCount(shape) * width);
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < typed.length; i++) {
+    const value = typed[i]!;
+    if (dtype === 'float32') view.setFloat32(4 * i, Number(value), true);
+    else if (dtype === 'float64') view.setFloat64(8 * i, Number(value), true);
+    else view64(value).forEach((byte, at) => at < width && view.setUint8(i * width + at, byte));
+  }
+  return bytes;
+}
+
+/** The eight bytes of an integer field, two's complement. */
+function view64(value: number | { toNumber(): number }): Uint8Array {
+  const bytes = new DataView(new ArrayBuffer(8));
+  bytes.setBigInt64(0, BigInt(value.toString()), true);
+  return new Uint8Array(bytes.buffer);
 }
 
 type TypedValues = ArrayLike<number | { toNumber(): number }>;
@@ -103,22 +137,4 @@ function typedField(proto: onnx.TensorProto.$Properties, type: ElementType): Typ
     default:
       return proto.int32Data ?? [];
   }
-}
-
-/** Little-endian values; `bytes.length` is already known to fit. */
-function decodeRaw(type: ElementType, bytes: Uint8Array, count: number): ElementArray {
-  const values = elementInfo[type].allocate(count);
-  if (values.BYTES_PER_ELEMENT === elementInfo[type].bytes && type !== 'int64' && type !== 'uint64') {
-    // Every machine Node runs on is little-endian. Copied, so that the file can be released.
-    new Uint8Array(values.buffer).set(bytes);
-    return values;
-  }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let i = 0; i < count; i++) {
-    if (type === 'float16') values[i] = float16ToNumber(view.getUint16(2 * i, true));
-    else if (type === 'bfloat16') values[i] = bfloat16ToNumber(view.getUint16(2 * i, true));
-    else if (type === 'int64') values[i] = Number(view.getBigInt64(8 * i, true));
-    else values[i] = Number(view.getBigUint64(8 * i, true));
-  }
-  return values;
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import Long from 'long';
 import { floats, modelBytes, node } from '../../../../test/onnx-models';
-import { float16ToNumber, bfloat16ToNumber, numberToBfloat16, numberToFloat16 } from './elements';
+import { float16ToNumber, bfloat16ToNumber, numberToBfloat16, numberToFloat16 } from '../elements';
 import { onnx } from './generated/onnx';
 import { storedLayers } from './layers';
 import { decodeModel } from './reader';

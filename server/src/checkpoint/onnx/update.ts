@@ -1,5 +1,5 @@
 import { InputError } from '../../errors';
-import { elementInfo, numberToBfloat16, numberToFloat16, type ElementType } from './elements';
+import { elementInfo, numberToBfloat16, numberToFloat16, type ElementType } from '../elements';
 import { onnx } from './generated/onnx';
 import { storedTensor } from './tensor';
 import { lengthDelimited, rewriteField, rewriteMessage, varintBytes, WireError, type WireField } from './wire';

@@ -1,5 +1,5 @@
 import type { AnyNode, Shape } from '../../graph/ir';
-import type { ElementType, KnownTensor } from './elements';
+import type { ElementType, KnownTensor } from '../elements';
 
 /**
  * What stands for an ONNX tensor during the import. It has a place in the

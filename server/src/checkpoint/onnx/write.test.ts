@@ -8,8 +8,7 @@ import { evaluate } from '../../../../test/reference/interpreter';
 import type { Model } from '../../graph/model';
 import { elementCount } from '../../graph/shapes';
 import { Random } from '../../random';
-import { openCheckpoint } from '../open';
-import { importClassifier } from './classifier';
+import { openModel } from '../model';
 import { onnx } from './generated/onnx';
 import { classifierToOnnx } from './write';
 
@@ -22,7 +21,7 @@ after(() => rmSync(folder, { recursive: true }));
 async function readBack(bytes: Uint8Array, batch: number): Promise<Model> {
   const path = join(folder, 'network.onnx');
   writeFileSync(path, bytes);
-  return importClassifier(await openCheckpoint(path), { batch });
+  return openModel(path, { batch });
 }
 
 function logits({ input, logits: node, parameters }: Model, values: ArrayLike<number>): Float64Array {

@@ -1,6 +1,6 @@
 import type { GraphBuilder } from '../../../graph/builder';
 import type { AnyNode } from '../../../graph/ir';
-import { isFloat, type ElementType } from '../elements';
+import { isFloat, type ElementType } from '../../elements';
 import { broadcastKnown } from '../known';
 import type { NodeView } from '../node-view';
 import { compute, knownOnly, type Rule } from './rule';

@@ -1,7 +1,7 @@
 import type { GraphBuilder } from '../../../graph/builder';
 import type { AnyNode } from '../../../graph/ir';
 import { elementCount } from '../../../graph/shapes';
-import type { KnownTensor } from '../elements';
+import type { KnownTensor } from '../../elements';
 import { knownAlgebra, reduceKnown, tensorOf } from '../known';
 import type { NodeView } from '../node-view';
 import { compute, knownOnly, type Rule } from './rule';

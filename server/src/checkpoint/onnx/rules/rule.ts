@@ -1,6 +1,6 @@
 import type { AnyNode } from '../../../graph/ir';
 import type { GraphBuilder } from '../../../graph/builder';
-import { isFloat, toFloat32, type ElementType, type KnownTensor } from '../elements';
+import { isFloat, toFloat32, type ElementType, type KnownTensor } from '../../elements';
 import { knownAlgebra } from '../known';
 import type { NodeView } from '../node-view';
 import { Value } from '../value';

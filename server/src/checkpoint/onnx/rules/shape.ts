@@ -1,5 +1,5 @@
 import { elementCount, formatShape } from '../../../graph/shapes';
-import { dataTypeName, isElementType, isFloat, type ElementType, type KnownTensor } from '../elements';
+import { dataTypeName, isElementType, isFloat, type ElementType, type KnownTensor } from '../../elements';
 import { tensorOf } from '../known';
 import { DAMAGED, type NodeView } from '../node-view';
 import { Value } from '../value';

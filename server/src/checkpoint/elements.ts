@@ -1,4 +1,4 @@
-import type { Shape } from '../../graph/ir';
+import type { Shape } from '../graph/ir';
 
 /** Element types whose values the reader can decode. */
 export type ElementType =

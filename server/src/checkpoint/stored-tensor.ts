@@ -1,0 +1,107 @@
+import { InputError } from '../errors';
+import type { Shape } from '../graph/ir';
+import { elementCount, formatShape } from '../graph/shapes';
+import {
+  bfloat16ToNumber,
+  elementInfo,
+  float16ToNumber,
+  isElementType,
+  type ElementArray,
+  type ElementType,
+  type KnownTensor,
+} from './elements';
+
+/** A tensor in the file. Its values are read and decoded when they are asked for. */
+export interface StoredTensor {
+  readonly name: string;
+  /** Element type by its ONNX name where it has one, decodable or not. */
+  readonly dtype: string;
+  readonly shape: Shape;
+  /**
+   * Decodes the values: a fresh array at every call.
+   * @throws InputError when the type is not supported, or when the data do not fill the shape.
+   */
+  read(): KnownTensor;
+  /**
+   * The elements as bytes, little-endian and in row-major order, whatever the type.
+   * @throws InputError when they are not there
+   */
+  bytes(): Uint8Array;
+}
+
+/** Bytes of an element of types that can be stored and not computed with. */
+const otherWidths: Readonly<Record<string, number>> = {
+  complex64: 8,
+  complex128: 16,
+  float8e4m3fn: 1,
+  float8e5m2: 1,
+};
+
+/** Bytes of an element of a type; undefined where it is unknown or no whole number. */
+export function elementBytes(dtype: string): number | undefined {
+  return isElementType(dtype) ? elementInfo[dtype].bytes : otherWidths[dtype];
+}
+
+/**
+ * A tensor whose bytes lie in a file as they are.
+ *
+ * @param where names tensor and file, for messages
+ * @param bytes reads them; as many as the shape needs
+ */
+export function rawTensor(
+  name: string,
+  dtype: string,
+  shape: Shape,
+  where: string,
+  bytes: () => Uint8Array,
+): StoredTensor {
+  const read = (): KnownTensor => {
+    if (!isElementType(dtype)) throw unsupportedType(dtype, where);
+    const raw = bytes();
+    const count = elementCount(shape);
+    if (raw.length !== count * elementInfo[dtype].bytes) {
+      throw lengthError(raw.length, count * elementInfo[dtype].bytes, 'bytes', dtype, shape, where);
+    }
+    return { type: dtype, shape, values: decodeRaw(dtype, raw, count) };
+  };
+  return { name, dtype, shape, read, bytes };
+}
+
+export function unsupportedType(dtype: string, where: string): InputError {
+  return new InputError(`element type not supported: ${dtype} (${where}); save the network with float32 weights`);
+}
+
+export function lengthError(
+  got: number,
+  expected: number,
+  unit: string,
+  dtype: string,
+  shape: Shape,
+  where: string,
+): InputError {
+  return new InputError(
+    `tensor data: ${got} ${unit} where ${dtype} ${formatShape(shape)} needs ${expected} (${where}); the file is truncated or damaged, copy or export it again`,
+  );
+}
+
+/** Little-endian values; `bytes.length` is already known to fit. */
+export function decodeRaw(type: ElementType, bytes: Uint8Array, count: number): ElementArray {
+  const values = elementInfo[type].allocate(count);
+  if (isHeldAsStored(type, values)) {
+    // Every machine Node runs on is little-endian. Copied, so that the file can be released.
+    new Uint8Array(values.buffer).set(bytes);
+    return values;
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let i = 0; i < count; i++) {
+    if (type === 'float16') values[i] = float16ToNumber(view.getUint16(2 * i, true));
+    else if (type === 'bfloat16') values[i] = bfloat16ToNumber(view.getUint16(2 * i, true));
+    else if (type === 'int64') values[i] = Number(view.getBigInt64(8 * i, true));
+    else values[i] = Number(view.getBigUint64(8 * i, true));
+  }
+  return values;
+}
+
+function isHeldAsStored(type: ElementType, values: ElementArray): boolean {
+  return values.BYTES_PER_ELEMENT === elementInfo[type].bytes && type !== 'int64' && type !== 'uint64';
+}

@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openModel } from '../../server/src/checkpoint/model';
+import { openCheckpoint } from '../../server/src/checkpoint/open';
+import { InputError } from '../../server/src/errors';
+import { evaluate } from '../reference/interpreter';
+import { temporaryFolder, zipBytes } from '../files';
+import { projectRoot } from '../outside';
+import { testRandom } from '../reference/cases';
+
+/** Models that Keras itself saved (keras_files.py), against its own predictions. */
+
+interface Golden {
+  readonly input: readonly number[];
+  readonly shape: readonly number[];
+  readonly logits: readonly number[];
+  /** Logits are known up to a constant per sample: they were taken from a softmax. */
+  readonly centred: boolean;
+}
+
+const folder = join(projectRoot(), 'test/checkpoints/files');
+const goldens = JSON.parse(readFileSync(join(folder, 'keras.json'), 'utf8')) as Record<string, Golden>;
+
+function centred(values: readonly number[], classes: number): number[] {
+  return values.map((value, i) => {
+    const start = i - (i % classes);
+    const row = values.slice(start, start + classes);
+    return value - row.reduce((sum, x) => sum + x, 0) / classes;
+  });
+}
+
+for (const [name, golden] of Object.entries(goldens)) {
+  for (const ending of ['keras', 'h5']) {
+    test(`${name}.${ending} computes what Keras computes`, async () => {
+      const model = await openModel(join(folder, `${name}.${ending}`), { batch: 2 });
+      assert.deepEqual(model.input.shape, golden.shape);
+      const feeds = new Map<string, ArrayLike<number>>([...model.parameters].map(([key, { value }]) => [key, value]));
+      feeds.set(model.input.attributes.name, golden.input);
+      const computed = [...evaluate([model.logits], feeds)[0]!];
+      const classes = model.logits.shape[1]!;
+      const [got, want] = golden.centred
+        ? [centred(computed, classes), centred(golden.logits, classes)]
+        : [computed, golden.logits];
+      const scale = want.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+      const error = Math.max(...got.map((x, i) => Math.abs(x - want[i]!))) / scale;
+      assert.ok(error < 1e-5, `relative error ${error}`);
+    });
+  }
+}
+
+test('weights keep the names and the layout of the file', async () => {
+  const { layers } = await openModel(join(folder, 'functional.h5'), { batch: 1 });
+  const stem = layers.find(({ name }) => name.includes('stem'))!;
+  assert.deepEqual([stem.name, stem.op, stem.shape], ['model_weights/stem/stem/kernel', 'Conv', [3, 3, 3, 4]]);
+  // Used twice, and counted once.
+  assert.equal(layers.filter(({ name }) => name.includes('shared')).length, 1);
+});
+
+const config = (layers: unknown): string => JSON.stringify({ class_name: 'Sequential', config: { name: 's', layers } });
+const weights = readFileSync(join(folder, 'sequential.keras'));
+const archive = (text: string): Buffer =>
+  zipBytes([
+    { name: 'config.json', content: Buffer.from(text) },
+    { name: 'model.weights.h5', content: h5 },
+  ]);
+const h5 = readFileSync(join(folder, 'sequential.h5'));
+
+const input = { class_name: 'InputLayer', config: { name: 'x', batch_shape: [null, 4, 4, 1] } };
+const refused: readonly [string, string, RegExp][] = [
+  ['no JSON', '{', /^Keras config is not JSON/],
+  ['no layers', config([]), /^Keras config: it has no layers/],
+  ['a subclassed model', JSON.stringify({ class_name: 'MyNet', config: {} }), /^Keras config: it has no layers/],
+  [
+    'an unknown layer',
+    config([input, { class_name: 'Lambda', config: { name: 'f' } }]),
+    /^layer not supported: Lambda \(layer "f", a\.keras\); export the model to ONNX/,
+  ],
+  [
+    'an unknown activation',
+    config([input, { class_name: 'Activation', config: { name: 'f', activation: 'mine' } }]),
+    /^Activation: activation not supported: mine \(layer "f"/,
+  ],
+  [
+    'missing weights',
+    config([input, { class_name: 'Conv2DTranspose', config: { name: 'f' } }]),
+    /^layer not supported: Conv2DTranspose/,
+  ],
+  [
+    'a nested model',
+    config([input, { class_name: 'Functional', config: { name: 'f' } }]),
+    /^layer not supported: Functional/,
+  ],
+];
+for (const [name, text, message] of refused) {
+  test(`refused: ${name}`, async (t) => {
+    const path = join(temporaryFolder(t, { 'a.keras': archive(text) }), 'a.keras');
+    await assert.rejects(openCheckpoint(path), (error) => error instanceof InputError && message.test(error.message));
+  });
+}
+
+test('400 damaged files are read or refused', async (t) => {
+  const random = testRandom(12);
+  for (let i = 0; i < 400; i++) {
+    const bytes = Buffer.from(i % 2 === 0 ? h5 : weights);
+    for (let k = 0; k < 8; k++) bytes[Math.floor(random() * Math.min(bytes.length, 8192))] = Math.floor(random() * 256);
+    const path = join(temporaryFolder(t, { x: bytes }), 'x');
+    try {
+      for (const tensor of (await openCheckpoint(path)).tensors.values()) tensor.bytes();
+    } catch (error) {
+      assert.ok(error instanceof InputError, String(error));
+    }
+  }
+  // The library still reads what is in order.
+  assert.ok((await openCheckpoint(join(folder, 'sequential.h5'))).tensors.size > 0);
+});
