@@ -1,3 +1,4 @@
+import { readdirSync, type Dirent } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DataOptions, Split } from '../../../protocol/analysis';
@@ -23,7 +24,8 @@ export type ImageOptions = Pick<DataOptions, 'resize' | 'crop'>;
 export const imageFolder: DatasetFormat = {
   name: 'image-folder',
   expects: 'one folder of PNG, JPEG or WebP images per class',
-  match: (location) => location.kind === 'folder' && location.folders.length > 0,
+  match: (location) =>
+    location.kind === 'folder' && location.folders.some((name) => holdsImages(join(location.path, name))),
   async open(location, split, options = {}) {
     const names = location.kind === 'folder' ? location.folders : [];
     const root = splitFolder(location.path, names, split);
@@ -33,13 +35,26 @@ export const imageFolder: DatasetFormat = {
       for (const path of await imagesIn(join(root, name))) files.push({ path, label });
     }
     if (files.length === 0) {
-      throw new InputError(
-        `data not recognised: ${location.path} holds only the folders ${listNames(names)}; name the folder of the data, or store images as x.npy and y.npy`,
-      );
+      throw new InputError(`no images: ${root} holds ${listNames(classes)}; name the folder of the classes' folders`);
     }
     return readAll(files, location.path, options);
   },
 };
+
+const IMAGE = /\.(png|jpe?g|webp)$/i;
+
+/** Whether there are images in a folder or, as in that of a split, at most two folders below; names alone are read. */
+function holdsImages(folder: string, depth = 2): boolean {
+  let entries: Dirent[];
+  try {
+    entries = readdirSync(folder, { withFileTypes: true });
+  } catch {
+    return false;
+  }
+  if (entries.some((entry) => entry.isFile() && IMAGE.test(entry.name))) return true;
+  const [first] = entries.filter((entry) => entry.isDirectory());
+  return first !== undefined && depth > 0 && holdsImages(join(folder, first.name), depth - 1);
+}
 
 const SPLITS: Readonly<Record<Split, readonly string[]>> = {
   test: ['test', 'val', 'valid', 'validation'],
@@ -67,7 +82,7 @@ async function foldersIn(folder: string): Promise<string[]> {
 async function imagesIn(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true });
   const names = entries.map(({ name }) => name).sort();
-  const files = names.filter((name) => /\.(png|jpe?g|webp)$/i.test(name)).map((name) => join(folder, name));
+  const files = names.filter((name) => IMAGE.test(name)).map((name) => join(folder, name));
   // Some sets keep the images of a class one level deeper.
   const deeper = entries.find((entry) => entry.isDirectory() && entry.name === 'images');
   return deeper === undefined ? files : [...files, ...(await imagesIn(join(folder, deeper.name)))];

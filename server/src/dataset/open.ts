@@ -55,6 +55,9 @@ async function findFormat(path: string): Promise<{ format: DatasetFormat; locati
 function unrecognised(location: Location): string {
   const { path } = location;
   if (location.kind === 'folder') {
+    if (location.files.length === 0 && location.folders.length > 0) {
+      return `data not recognised: ${path} holds only the folders ${listNames(location.folders)}; name the folder of the data, or store images as x.npy and y.npy`;
+    }
     const there = listNames([...location.files, ...location.folders]);
     return `data not recognised: ${path} holds ${there}; wanted is ${wanted()}`;
   }
