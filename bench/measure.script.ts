@@ -20,7 +20,7 @@ import { SgdTrainer } from '../server/src/lomp/sgd';
 import { Random } from '../server/src/random';
 import { LanczosRun } from '../server/src/spectrum/lanczos';
 import { resnet18 } from '../test/models/resnet18';
-import { productFlops } from './flops';
+import { productFlops } from '../server/src/engine/cost';
 
 const CLASSES = 10;
 const SAMPLE = 3 * 32 * 32;

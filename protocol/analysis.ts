@@ -24,6 +24,13 @@ export type CurvatureChoice = 'both' | CurvatureKind;
 export type TensorLayout = 'nchw' | 'nhwc';
 export type Split = 'train' | 'test';
 
+/** What can run a network: onnxruntime's execution providers, and TensorFlow.js. */
+export const PROVIDERS = ['cpu', 'webgpu', 'cuda', 'coreml', 'dml', 'tfjs'] as const;
+export type Provider = (typeof PROVIDERS)[number];
+/** `auto` takes the fastest that agrees with the CPU. */
+export const PROVIDER_CHOICES = ['auto', ...PROVIDERS] as const;
+export type ProviderChoice = (typeof PROVIDER_CHOICES)[number];
+
 /** Where the samples are and how one becomes the network's input. */
 export interface DataOptions {
   /** A file or a folder. */
@@ -72,6 +79,9 @@ export interface AnalysisOptions {
   readonly curvature: CurvatureChoice;
   /** Coefficient μ of an L1 penalty the network was trained with; 0 when none. */
   readonly l1: number;
+  readonly provider: ProviderChoice;
+  /** Folders in which TensorFlow.js is looked for first. */
+  readonly modules?: readonly string[];
   /** 0 lets the engine choose. */
   readonly threads: number;
   /** Largest resident memory of the compute process, in MiB; 0 is no limit. */
@@ -218,7 +228,9 @@ export type WarningCode =
   | 'non-finite-weights'
   | 'already-sparse'
   | 'few-samples'
-  | 'float32-floor';
+  | 'float32-floor'
+  | 'provider-left'
+  | 'batch-halved';
 
 export interface AnalysisWarning {
   readonly code: WarningCode;
@@ -234,6 +246,8 @@ export interface AnalysisResult {
     readonly version: string;
     readonly provider: string;
     readonly threads: number;
+    /** Why this provider: what was tried, how it compared. */
+    readonly reason: string;
   };
   readonly data: {
     readonly path: string;

@@ -11,4 +11,6 @@ export const SEVERITY: Readonly<Record<WarningCode, 'warning' | 'information'>> 
   'already-sparse': 'information',
   'few-samples': 'information',
   'float32-floor': 'information',
+  'provider-left': 'warning',
+  'batch-halved': 'information',
 };

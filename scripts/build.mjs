@@ -60,6 +60,7 @@ export async function buildProduct() {
     client: 'client/src/extension.ts',
     server: 'server/src/main.ts',
     compute: 'server/src/compute.ts',
+    'engine-process': 'server/src/engine-process.ts',
     cli: 'server/src/cli.ts',
   };
   const present = Object.fromEntries(Object.entries(entries).filter(([, file]) => existsSync(join(root, file))));

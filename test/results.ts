@@ -66,7 +66,7 @@ function layer(name: string, op: string, shape: readonly number[], parts: Partia
 
 export const sampleResult: AnalysisResult = {
   checkpoint: '/models/resnet_2b.onnx',
-  engine: { name: 'onnxruntime-node', version: '1.30.0', provider: 'cpu', threads: 2 },
+  engine: { name: 'onnxruntime-node', version: '1.30.0', provider: 'cpu', threads: 2, reason: 'no GPU found' },
   data: { path: '/data/cifar10', format: 'cifar10', samples: 2000, available: 10_000, classes: 10 },
   parameters: { total: 112_006, prunable: 104_920 },
   loss: 0.88662,
@@ -159,6 +159,7 @@ export const sampleResult: AnalysisResult = {
     epsilon: { kind: 'batch-std' },
     curvature: 'both',
     l1: 0,
+    provider: 'auto',
     threads: 2,
     memory: 0,
     seed: 1,

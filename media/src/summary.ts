@@ -224,7 +224,11 @@ function facts(result: PartialResult | AnalysisResult, cached: number | undefine
     ['Weights', `${grouped(parameters.prunable)} prunable of ${grouped(parameters.total)}`],
     ['Gradient norm', significant(validity.gradientNorm)],
     ['Edge of validity', validity.edge !== null && percent(validity.edge)],
-    ['Engine', `${engine.name} ${engine.version}, ${engine.provider}, ${engine.threads} threads`],
+    [
+      'Engine',
+      `${engine.name} ${engine.version}, ${engine.provider}${engine.threads > 0 ? `, ${engine.threads} threads` : ''}`,
+    ],
+    ['Provider', engine.reason !== '' && engine.reason],
     ['Time', time !== undefined && `${duration(time.total)}, ${grouped(time.products)} products`],
     ['From the cache', cached !== undefined && `computed ${new Date(cached).toLocaleString()}`],
   ];

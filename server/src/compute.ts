@@ -2,14 +2,19 @@
  * The compute process: one job, then it ends. It may block, use all the
  * memory it was granted, and crash; whoever started it kills it to cancel.
  */
+import { join } from 'node:path';
 import type { FromCompute, Interrupt, JournalPlace, ToCompute, TrainTask } from '../../protocol/messages';
 import type { TrainEvent } from '../../protocol/train';
-import { analyze } from './analysis/analyze';
+import { analyze, LOCAL_ENGINES } from './analysis/analyze';
 import { NO_JOURNAL, type Journal } from './analysis/journal';
+import { remoteEngines } from './engine/remote';
 import { toFailure } from './errors';
 import { JournalFile } from './files/journal-file';
 import { train } from './lomp/train';
 import { prune } from './prune/prune';
+
+/** Whatever is not the CPU may take its process along. */
+const engines = { ...LOCAL_ENGINES, accelerated: remoteEngines(join(__dirname, 'engine-process.js')) };
 
 let stopping = false;
 
@@ -26,7 +31,7 @@ process.on('SIGINT', () => undefined);
 
 async function run(task: ToCompute | TrainTask): Promise<void> {
   try {
-    if (task.kind === 'analyze') await analyze(task.request, send, openJournal(task.journal) ?? NO_JOURNAL);
+    if (task.kind === 'analyze') await analyze(task.request, send, openJournal(task.journal) ?? NO_JOURNAL, engines);
     else if (task.kind === 'prune') await send({ kind: 'pruned', result: await prune(task.request, send) });
     else await train(task.request, send, () => stopping);
   } catch (error) {

@@ -15,6 +15,7 @@ export const DEFAULT_OPTIONS = {
   epsilon: { kind: 'batch-std' },
   curvature: 'both',
   l1: 0,
+  provider: 'auto',
   threads: 0,
   memory: 0,
   seed: 1,

@@ -129,6 +129,8 @@ const resultDefinitions = {
     epsilon: r,
     curvature: r,
     l1: r,
+    provider: r,
+    modules: 'optional',
     threads: r,
     memory: r,
     seed: r,
@@ -146,7 +148,7 @@ const resultDefinitions = {
 };
 /** Objects that have no type of their own. */
 const resultInline = {
-  engine: { name: r, version: r, provider: r, threads: r } satisfies Properties<AnalysisResult['engine']>,
+  engine: { name: r, version: r, provider: r, threads: r, reason: r } satisfies Properties<AnalysisResult['engine']>,
   data: { path: r, format: r, samples: r, available: r, classes: r } satisfies Properties<AnalysisResult['data']>,
   parameters: { total: r, prunable: r } satisfies Properties<AnalysisResult['parameters']>,
   accuracy: { correct: r, total: r } satisfies Properties<AnalysisResult['accuracy']>,

@@ -12,12 +12,16 @@ import type {
 } from '../../../protocol/analysis';
 import { CurvatureOperator } from '../curvature/operator';
 import type { Engine } from '../engine/engine';
-import { createOrtEngine } from '../engine/ort';
+import { createEngine } from '../engine/create';
+import { detectProviders } from '../engine/detect';
+import { nvidiaDevice } from '../engine/device';
 import { InputError } from '../errors';
 import { layerSparsities } from '../limit/layers';
 import { Magnitudes } from '../limit/magnitudes';
 import { comparePath, edgeOfValidity, pathSparsities, stationarity } from '../limit/path';
 import type { TraceEstimate } from '../spectrum/traces';
+import { Batching } from './batching';
+import { chooseEngine, type Engines } from './engine-choice';
 import { checkTolerance, describeEpsilon, lossTolerance } from './epsilon';
 import { Evaluator, lossGradient, type Evaluation } from './evaluator';
 import { AnalysisClock, NO_JOURNAL, RecalledOperator, type Journal } from './journal';
@@ -31,6 +35,14 @@ import { layerWarnings, limitWarnings, sampleWarnings, validityWarnings, type Li
 
 /** Called with every event; awaited, so that a slow listener slows the analysis instead of losing events. */
 export type Listener = (event: AnalysisEvent) => void | Promise<void>;
+
+/** All engines in this process: for those who can afford to lose it. */
+export const LOCAL_ENGINES: Engines = {
+  local: createEngine,
+  accelerated: createEngine,
+  detect: detectProviders,
+  device: nvidiaDevice,
+};
 
 /** Sparsities at which the path is measured. */
 const PATH_POINTS = 24;
@@ -53,8 +65,9 @@ export async function analyze(
   request: AnalysisRequest,
   listener: Listener,
   journal: Journal = NO_JOURNAL,
+  engines: Engines = LOCAL_ENGINES,
 ): Promise<AnalysisResult> {
-  return new Analysis(request, listener, journal).run();
+  return new Analysis(request, listener, journal, engines).run();
 }
 
 class Analysis {
@@ -62,7 +75,7 @@ class Analysis {
   private readonly memory: MemoryGuard;
   private readonly progress: Progress;
   private engine!: Engine;
-  private subject!: Subject;
+  private batching!: Batching;
   private magnitudes!: Magnitudes;
   private dense!: Evaluation;
   private epsilon = 0;
@@ -79,43 +92,64 @@ class Analysis {
   private measured: readonly MeasuredSplit[] = [];
   private edge: number | null = null;
   private validity: readonly AnalysisWarning[] = [];
+  /** Why the engine is what it is. */
+  private reason = '';
+  /** What happened to the engine. */
+  private readonly incidents: AnalysisWarning[] = [];
 
   constructor(
     private readonly request: AnalysisRequest,
     private readonly listener: Listener,
     private readonly journal: Journal,
+    private readonly engines: Engines,
   ) {
     this.memory = new MemoryGuard(request.options.memory);
     this.progress = new Progress(listener, () => this.memory.check(), this.clock.now);
   }
 
+  /** A process that an engine has of its own would outlive a failure. */
   async run(): Promise<AnalysisResult> {
+    try {
+      return await this.analyze();
+    } finally {
+      await (this.engine as Engine | undefined)?.dispose();
+    }
+  }
+
+  private async analyze(): Promise<AnalysisResult> {
     const { options } = this.request;
     await this.progress.begin('reading', 'checkpoint and data');
     this.memory.begin();
-    this.subject = await openSubject(this.request, this.memory);
+    const subject = await openSubject(this.request, this.memory);
+    this.batching = new Batching(subject, (message) => {
+      const others = this.incidents.filter(({ code }) => code !== 'batch-halved');
+      if (message !== null) others.push({ code: 'batch-halved', message });
+      this.incidents.splice(0, Infinity, ...others);
+    });
     const { measure } = options;
-    if (measure !== undefined) this.splits = await openSplits(this.subject, options, measure, this.memory);
+    if (measure !== undefined) this.splits = await openSplits(subject, options, measure, this.memory);
     this.memory.check();
 
     await this.progress.begin('compiling', 'network');
-    this.engine = await createOrtEngine(options.threads);
-    const evaluator = await Evaluator.create(this.engine, this.subject, () => this.progress.work(this.batchShare()));
-
     const kinds = options.steps > 0 ? this.kinds() : [];
+    await this.choose(kinds);
     this.progress.expect((kinds.length > 0 ? 2 + 2 * PATH_POINTS : 1) + this.curveWork());
     this.progress.allow(kinds.length * (TRACE_PROBES + options.steps), this.studiesEnd());
     await this.progress.begin('evaluating', 'loss and accuracy');
-    const before = this.clock.now();
-    this.dense = await evaluator.evaluate(this.subject.weights);
-    this.evaluationTime = this.clock.now() - before;
+    const evaluator = await this.firstEvaluation();
+    // The splits are cut as the evaluator's network is bound.
+    if (this.subject.batch !== subject.batch && measure !== undefined) {
+      this.splits = await openSplits(this.subject, options, measure, this.memory);
+    }
     this.checkLoss();
     this.epsilon = lossTolerance(options.epsilon, this.dense.losses, this.dense.loss);
     this.magnitudes = this.sortMagnitudes();
     if (kinds.length > 0) {
       checkTolerance(this.epsilon, options.epsilon, this.subject.samples);
       await this.progress.begin('evaluating', 'gradient');
-      const gradient = await lossGradient(this.engine, this.subject, () => this.progress.work(this.batchShare()));
+      const gradient = await this.batching.fitting(this.engine, (subject) =>
+        lossGradient(this.engine, subject, () => this.progress.work(this.batchShare())),
+      );
       this.gradientNorm = Math.sqrt(gradient.reduce((sum, x) => sum + x * x, 0));
       await this.publish();
       for (const kind of [...kinds].reverse()) await this.study(kind, kinds);
@@ -125,6 +159,38 @@ class Analysis {
     await evaluator.dispose();
     for (const operator of this.operators.values()) await operator.dispose();
     return this.finish();
+  }
+
+  /** Sets the dense evaluation. What fits into memory once does so again. */
+  private firstEvaluation(): Promise<Evaluator> {
+    return this.batching.fitting(this.engine, async (subject) => {
+      const evaluator = await Evaluator.create(this.engine, subject, () => this.progress.work(this.batchShare()));
+      const before = this.clock.now();
+      this.dense = await evaluator.evaluate(subject.weights);
+      this.evaluationTime = this.clock.now() - before;
+      return evaluator;
+    });
+  }
+
+  private async choose(kinds: readonly CurvatureKind[]): Promise<void> {
+    const left = (message: string): void => {
+      this.incidents.push({ code: 'provider-left', message });
+      this.reason = message;
+    };
+    const { engine, reason, warning } = await chooseEngine(
+      this.request.options,
+      this.batching,
+      kinds,
+      this.engines,
+      left,
+    );
+    this.engine = engine;
+    this.reason = reason;
+    if (warning !== null) this.incidents.push({ code: 'provider-left', message: warning });
+  }
+
+  private get subject(): Subject {
+    return this.batching.network;
   }
 
   /** The headline first. */
@@ -153,8 +219,9 @@ class Analysis {
     const { options } = this.request;
     const { model, layout, batches } = this.subject;
     await this.progress.begin(kind, 'compiling');
+    const work = (share: number) => this.progress.work(share);
     const operator = new RecalledOperator(
-      new CurvatureOperator(this.engine, model, layout, kind, batches, (share) => this.progress.work(share)),
+      new CurvatureOperator(this.engine, model, layout, kind, batches, work, this.batching),
       this.journal,
       this.clock,
       (products) => this.progress.work(products),
@@ -293,6 +360,7 @@ class Analysis {
     const layers = this.layers(limits);
     const headline = limits[0];
     const warnings = [
+      ...this.incidents,
       ...(headline === undefined ? [] : layerWarnings(layers, headline)),
       ...limitWarnings(limits, options.tolerance, this.ends),
       ...this.validity,
@@ -300,7 +368,7 @@ class Analysis {
     ];
     return {
       checkpoint: this.request.checkpoint,
-      engine: this.engine.description,
+      engine: { ...this.engine.description, reason: this.reason },
       data: { path: options.data.path, format: dataset.format, samples, available: dataset.count, classes },
       parameters: { total: totalParameters, prunable: layout.dimension },
       loss: this.dense.loss,

@@ -65,7 +65,7 @@ export const ETA = 0.05;
 /** Products with Rademacher probes for the traces of operator and layers. */
 export const TRACE_PROBES = 8;
 /** Probes that share one pass over the data: the part of the network that does not depend on them is computed once. */
-const PROBES_PER_PASS = 4;
+export const PROBES_PER_PASS = 4;
 const MOST_PROBES = 512;
 /** The same for the columns of a whole matrix, which are cheap and many. */
 const COLUMNS_PER_PASS = 16;

@@ -24,6 +24,10 @@ export interface Subject {
   readonly batches: readonly Batch[];
   readonly samples: number;
   readonly classes: number;
+  /** Samples per batch. */
+  readonly batch: number;
+  /** The same samples cut into batches of another size, and the network bound to it. */
+  withBatch(batch: number): Subject;
 }
 
 /**
@@ -51,16 +55,22 @@ export async function openSubject(request: AnalysisRequest, memory: MemoryGuard)
     'lower --samples',
   );
   const samples = prepareSamples(dataset, indices, options.data, sampleShape);
-  return {
-    model,
+  const subject = {
     layout,
     weights: flatWeights(model, layout),
     totalParameters: [...model.parameters.values()].reduce((sum, { value }) => sum + value.length, 0),
     dataset,
-    batches: makeBatches(samples, batch, classes),
     samples: samples.count,
     classes,
   };
+  const bound = (network: Model, size: number): Subject => ({
+    ...subject,
+    model: network,
+    batches: makeBatches(samples, size, classes),
+    batch: size,
+    withBatch: (other) => bound(importClassifier(file, { batch: other }), other),
+  });
+  return bound(model, batch);
 }
 
 /** A checkpoint is held as it is stored and as the weights it decodes to. */

@@ -1,4 +1,9 @@
-import type { AnalysisOptions, DataOptions, MeasureOptions } from '../../../protocol/analysis';
+import {
+  PROVIDER_CHOICES,
+  type AnalysisOptions,
+  type DataOptions,
+  type MeasureOptions,
+} from '../../../protocol/analysis';
 import { InputError } from '../errors';
 import { DEFAULT_MEASURE, DEFAULT_OPTIONS, parseEpsilon } from '../options';
 import type { Values } from './option-values';
@@ -24,6 +29,8 @@ export const ANALYSIS_OPTIONS = {
   epsilon: { type: 'string' },
   curvature: { type: 'string' },
   l1: { type: 'string' },
+  provider: { type: 'string' },
+  modules: { type: 'string' },
   threads: { type: 'string' },
   memory: { type: 'string' },
   seed: { type: 'string' },
@@ -73,6 +80,10 @@ export const MEASURE_USAGE = `Measured curve
 
 export const RUNNING_USAGE = `Running
   --batch N              samples per run of the engine (default 128)
+  --provider NAME        auto, cpu, webgpu, cuda, coreml, dml or tfjs (default
+                         auto: the GPU where it agrees with the CPU and is
+                         faster, which is measured)
+  --modules DIR          where TensorFlow.js is installed, for tfjs
   --threads N            default: as many as the engine likes
   --memory N             most MiB of memory (default: 70 % of the machine's)
   --seed N               of samples and probes (default 1)
@@ -90,6 +101,7 @@ export function readAnalysisOptions(
   if (data === undefined) return undefined;
   const normalize = values.text('normalize');
   const layout = choice(values.text('layout'), '--layout', ['nchw', 'nhwc'], undefined);
+  const modules = pathOption(values.text('modules'), '--modules');
   const dataOptions: DataOptions = {
     path: data.absolute,
     split: choice(values.text('split'), '--split', ['test', 'train'], DEFAULT_OPTIONS.data.split),
@@ -113,6 +125,8 @@ export function readAnalysisOptions(
     epsilon: parseEpsilon(values.text('epsilon') ?? 'batch-std', '--epsilon'),
     curvature: choice(values.text('curvature'), '--curvature', ['both', 'hessian', 'ggn'], DEFAULT_OPTIONS.curvature),
     l1: values.number('l1', DEFAULT_OPTIONS.l1, 0),
+    provider: choice(values.text('provider'), '--provider', PROVIDER_CHOICES, DEFAULT_OPTIONS.provider),
+    ...(modules !== undefined && { modules: [modules.absolute] }),
     threads: values.integer('threads', DEFAULT_OPTIONS.threads, 0, 1024),
     memory: values.integer('memory', DEFAULT_OPTIONS.memory, 0),
     seed: values.integer('seed', DEFAULT_OPTIONS.seed, 0, 2 ** 32 - 1),

@@ -38,7 +38,21 @@ describe('arguments', () => {
     const { request, json } = analyze(
       ...['--split', 'train', '--scale', '1', '--normalize', ' .5, .25;1,2', '--layout', 'nhwc', '--samples', 'all'],
       ...['--batch', '7', '--steps', '0', '--tolerance', '0.02', '--minutes', '0.5', '--epsilon', 'rel:0.1'],
-      ...['--curvature', 'ggn', '--l1', '1e-4', '--threads', '2', '--memory', '900', '--seed', '3', '--json'],
+      ...[
+        '--curvature',
+        'ggn',
+        '--l1',
+        '1e-4',
+        '--provider',
+        'webgpu',
+        '--threads',
+        '2',
+        '--memory',
+        '900',
+        '--seed',
+        '3',
+        '--json',
+      ],
     );
     assert.deepEqual(request.options, {
       data: {
@@ -56,6 +70,7 @@ describe('arguments', () => {
       epsilon: { kind: 'relative', value: 0.1 },
       curvature: 'ggn',
       l1: 1e-4,
+      provider: 'webgpu',
       threads: 2,
       memory: 900,
       seed: 3,

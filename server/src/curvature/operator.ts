@@ -1,5 +1,5 @@
 import type { CurvatureKind } from '../../../protocol/analysis';
-import type { CompiledGraph, Engine } from '../engine/engine';
+import { OutOfMemoryError, type CompiledGraph, type Engine } from '../engine/engine';
 import type { Model } from '../graph/model';
 import type { SymmetricOperator } from '../spectrum/operator';
 import type { Batch } from './batches';
@@ -9,6 +9,24 @@ import { curvatureProgram, direction, product, TARGETS } from './programs';
 export interface ProductProgress {
   /** Called after every batch of every product; `share` of one product over all samples. */
   (share: number): void | Promise<void>;
+}
+
+/** A network bound to a batch size, and its samples in batches of that size. */
+export interface BatchedNetwork {
+  readonly model: Model;
+  readonly batches: readonly Batch[];
+}
+
+/** The network as it is, whatever happens. */
+function fixed(model: Model, batches: readonly Batch[]): NetworkSource {
+  return { network: { model, batches }, makeSmaller: () => false };
+}
+
+/** A network whose batches may become smaller while it is used. */
+export interface NetworkSource {
+  readonly network: BatchedNetwork;
+  /** After `than` ran out of memory: whether it is worth another try with what is there then. */
+  makeSmaller(than: BatchedNetwork, engine: Engine): boolean;
 }
 
 /**
@@ -23,21 +41,41 @@ export class CurvatureOperator implements SymmetricOperator {
   products = 0;
   seconds = 0;
   private readonly compiled = new Map<number, CompiledGraph>();
+  /** What `compiled` was compiled for. */
+  private network: BatchedNetwork;
 
   constructor(
     private readonly engine: Engine,
-    private readonly model: Model,
+    model: Model,
     private readonly layout: ParameterLayout,
     readonly kind: CurvatureKind,
-    private readonly batches: readonly Batch[],
+    batches: readonly Batch[],
     private readonly onProgress: ProductProgress = () => undefined,
+    /** Where model and batches come from, if they may be replaced by smaller ones. */
+    private readonly source: NetworkSource = fixed(model, batches),
   ) {
+    this.network = source.network;
     this.dimension = layout.dimension;
     this.positiveSemidefinite = kind === 'ggn';
   }
 
   /** Sums over batches in float64; one batch's product is float32. */
   async apply(vectors: readonly Float32Array[]): Promise<Float32Array[]> {
+    for (;;) {
+      if (this.network !== this.source.network) {
+        await this.dispose();
+        this.network = this.source.network;
+      }
+      try {
+        return await this.multiply(vectors);
+      } catch (error) {
+        if (!(error instanceof OutOfMemoryError) || !this.source.makeSmaller(this.network, this.engine)) throw error;
+      }
+    }
+  }
+
+  private async multiply(vectors: readonly Float32Array[]): Promise<Float32Array[]> {
+    const { model, batches } = this.network;
     const graph = await this.graphFor(vectors.length);
     const started = performance.now();
     const sums = vectors.map(() => new Float64Array(this.dimension));
@@ -47,8 +85,8 @@ export class CurvatureOperator implements SymmetricOperator {
         feeds.set(direction(probe, name), vector.subarray(offset, offset + length));
       }
     });
-    for (const batch of this.batches) {
-      feeds.set(this.model.input.attributes.name, batch.inputs).set(TARGETS, batch.targets);
+    for (const batch of batches) {
+      feeds.set(model.input.attributes.name, batch.inputs).set(TARGETS, batch.targets);
       const results = await graph.run(feeds);
       sums.forEach((sum, probe) => {
         for (const { name, offset, length } of this.layout.layers) {
@@ -56,7 +94,7 @@ export class CurvatureOperator implements SymmetricOperator {
           for (let i = 0; i < length; i++) sum[offset + i]! += part[i]!;
         }
       });
-      await this.onProgress(vectors.length / this.batches.length);
+      await this.onProgress(vectors.length / batches.length);
     }
     this.products += vectors.length;
     this.seconds += (performance.now() - started) / 1000;
@@ -71,8 +109,9 @@ export class CurvatureOperator implements SymmetricOperator {
   private async graphFor(probes: number): Promise<CompiledGraph> {
     const known = this.compiled.get(probes);
     if (known !== undefined) return known;
-    const program = curvatureProgram(this.model, this.kind, probes);
-    const graph = await this.engine.compile(program, { parameters: this.model.parameters });
+    const { model } = this.network;
+    const program = curvatureProgram(model, this.kind, probes);
+    const graph = await this.engine.compile(program, { parameters: model.parameters });
     this.compiled.set(probes, graph);
     return graph;
   }

@@ -1,3 +1,4 @@
+import { InputError } from '../errors';
 import type { Graph, Shape } from '../graph/ir';
 import type { Parameter } from '../graph/model';
 
@@ -7,6 +8,8 @@ export interface EngineDescription {
   readonly version: string;
   readonly provider: string;
   readonly threads: number;
+  /** Why this one, where there was a choice. */
+  readonly reason: string;
 }
 
 export interface CompileOptions {
@@ -35,4 +38,9 @@ export interface Engine {
   readonly description: EngineDescription;
   /** Throws `AnalysisError` when the engine refuses the graph. */
   compile(graph: Graph, options?: CompileOptions): Promise<CompiledGraph>;
+  /** Frees everything, graphs that were not freed included. */
+  dispose(): Promise<void>;
 }
+
+/** A graph does not fit into the memory of what runs it; a smaller batch may. */
+export class OutOfMemoryError extends InputError {}

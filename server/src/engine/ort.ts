@@ -2,36 +2,51 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import type * as OnnxRuntime from 'onnxruntime-node';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
-import { AnalysisError, InputError } from '../errors';
+import type { Provider } from '../../../protocol/analysis';
+import { AnalysisError } from '../errors';
 import type { Graph, Shape } from '../graph/ir';
 import { elementCount } from '../graph/shapes';
 import type { CompiledGraph, CompileOptions, Engine, EngineDescription } from './engine';
+import { attempt } from './failures';
+import { NATIVE, PORTABLE } from './onnx/dialect';
 import { emitGraph } from './onnx/emit';
 
 type Runtime = typeof OnnxRuntime;
 
+/** Execution providers of onnxruntime. */
+export type OrtProvider = Exclude<Provider, 'tfjs'>;
+
 /**
- * onnxruntime on the CPU.
+ * onnxruntime, on the CPU or on another of its execution providers.
  *
  * `run` blocks the event loop for its whole duration and cannot be
  * interrupted, which is why it lives in a process of its own that is killed
  * to cancel.
  *
  * @param threads how many to use; 0 takes as many as the machine has processors
+ * @param provider found out to be missing when a graph is compiled
  * @throws AnalysisError when the runtime's binary cannot be loaded
  */
-export async function createOrtEngine(threads: number): Promise<Engine> {
+export async function createOrtEngine(threads: number, provider: OrtProvider = 'cpu'): Promise<Engine> {
   const runtime = loadRuntime();
+  const known = runtime.listSupportedBackends().map(({ name }) => name);
+  // Some are dropped without a word where they are not known.
+  if (!known.includes(provider)) {
+    const place = `${process.platform}-${process.arch}`;
+    throw new AnalysisError(`onnxruntime has no provider ${provider} on ${place}, it has ${known.join(', ')}`);
+  }
   const used = threads > 0 ? threads : availableParallelism();
   const description: EngineDescription = {
     name: 'onnxruntime-node',
     version: runtime.env.versions.node ?? runtime.env.versions.common,
-    provider: 'cpu',
+    provider,
     threads: used,
+    reason: '',
   };
   return {
     description,
-    compile: (graph, options) => compile(runtime, used, graph, options),
+    compile: (graph, options) => compile(runtime, provider, used, graph, options),
+    dispose: () => Promise.resolve(),
   };
 }
 
@@ -46,14 +61,17 @@ function loadRuntime(): Runtime {
 
 async function compile(
   runtime: Runtime,
+  provider: OrtProvider,
   threads: number,
   graph: Graph,
   options: CompileOptions = {},
 ): Promise<CompiledGraph> {
-  const { bytes, feeds } = emitGraph(graph, options.parameters);
-  const session = await attempt('compile the graph', () =>
+  const { bytes, feeds } = emitGraph(graph, options.parameters, { dialect: provider === 'cpu' ? NATIVE : PORTABLE });
+  const session = await attempt('onnxruntime', 'compile the graph', () =>
     runtime.InferenceSession.create(bytes, {
-      executionProviders: ['cpu'],
+      executionProviders: [provider],
+      // An op without a kernel there is an error and not a copy to the host and back.
+      ...(provider === 'webgpu' && { extra: { session: { disable_cpu_ep_fallback: '1' } } }),
       graphOptimizationLevel: 'all',
       executionMode: 'sequential',
       // A third of the memory at the same speed (docs/engine.md).
@@ -92,25 +110,11 @@ class OrtGraph implements CompiledGraph {
         return [name, value === undefined ? null : new this.runtime.Tensor('float32', value, shape)];
       }),
     );
-    const results = await attempt('run the graph', () => this.session.run(tensors, fetches));
+    const results = await attempt('onnxruntime', 'run the graph', () => this.session.run(tensors, fetches));
     return new Map(Object.entries(results).map(([name, tensor]) => [name, tensor.data as Float32Array]));
   }
 
   async dispose(): Promise<void> {
     await this.session.release();
-  }
-}
-
-async function attempt<T>(what: string, action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    const message = (error instanceof Error ? error.message : String(error)).split('\n', 1)[0]!;
-    if (/alloc|memory|SafeInt/i.test(message)) {
-      throw new InputError(`memory ran out while trying to ${what}; lower --batch, or choose a smaller network`);
-    }
-    // Where in the runtime's source it happened helps nobody.
-    const reason = message.replace(/\s*\S*onnxruntime_src\S*.*$/, '');
-    throw new AnalysisError(`onnxruntime failed to ${what}: ${reason}`);
   }
 }

@@ -87,7 +87,7 @@ export function exitMessage(code: number | null, signal: NodeJS.Signals | null, 
 
 /** Variables that the compute process may see: those of the system and of its numerical libraries. */
 const PASSED =
-  /^(PATH|HOME|USERPROFILE|SYSTEMROOT|WINDIR|TMPDIR|TMP|TEMP|LANG|LC_.*|TZ|(DY)?LD_LIBRARY_PATH|OMP_.*|CUDA_.*|ORT_.*)$/i;
+  /^(PATH|HOME|USERPROFILE|SYSTEMROOT|WINDIR|TMPDIR|TMP|TEMP|LANG|LC_.*|TZ|(DY)?LD_LIBRARY_PATH|OMP_.*|CUDA_.*|ORT_.*|VK_.*|MESA_.*|XDG_RUNTIME_DIR|(HIP|ROCR)_.*|TF_.*)$/i;
 
 export function computeEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const passed = Object.entries(env).filter(([name]) => PASSED.test(name));

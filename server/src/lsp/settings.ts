@@ -1,10 +1,11 @@
+import { PROVIDER_CHOICES } from '../../../protocol/analysis';
 import { DEFAULT_OPTIONS, parseEpsilon } from '../options';
 import type { OptionDefaults } from '../analysis-file';
 import type { ServerContext } from './context';
 
 /** The section `pruningLimit` as the manifest declares it. */
 interface Settings {
-  readonly engine?: { readonly threads?: number };
+  readonly engine?: { readonly provider?: string; readonly modules?: string; readonly threads?: number };
   readonly budget?: { readonly minutes?: number };
   readonly limit?: { readonly tolerance?: number; readonly epsilon?: string };
   /** 0 takes all. */
@@ -39,6 +40,8 @@ export function defaultsFrom({ engine, budget, limit, samples, memory }: Setting
       limit?.epsilon === undefined
         ? DEFAULT_OPTIONS.epsilon
         : parseEpsilon(limit.epsilon, 'setting "pruningLimit.limit.epsilon"'),
+    provider: PROVIDER_CHOICES.find((choice) => choice === engine?.provider) ?? DEFAULT_OPTIONS.provider,
+    ...(engine?.modules && { modules: [engine.modules] }),
     threads: atLeast(0, engine?.threads, DEFAULT_OPTIONS.threads),
     memory: atLeast(0, memory, DEFAULT_OPTIONS.memory),
   };

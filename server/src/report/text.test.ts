@@ -49,7 +49,7 @@ warning: layer layer1.0.downsample.block.conv2.weight vanishes at the limit: all
          weights are among the 83.8 % smallest; prune it less than the others, or the network is cut
          in two
 
-3 min, 251 products of 2.4 s, onnxruntime-node 1.30.0 (cpu)
+3 min, 251 products of 2.4 s, onnxruntime-node 1.30.0 (cpu: no GPU found)
 `,
     );
   });
@@ -86,7 +86,7 @@ warning: layer layer1.0.downsample.block.conv2.weight vanishes at the limit: all
       'loss 0.8866 nats, 1,408 of 2,000 correct (70.40 %)',
       'tolerance ε 0.076 nats: standard deviation of the loss over mini-batches of 128',
       '',
-      '1 s, onnxruntime-node 1.30.0 (cpu)',
+      '1 s, onnxruntime-node 1.30.0 (cpu: no GPU found)',
     ]);
   });
 

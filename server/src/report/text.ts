@@ -218,7 +218,8 @@ function depthDigits(sparsity: number): number {
 function footer({ time, engine }: AnalysisResult): string {
   const products =
     time.products > 0 ? `, ${count(time.products, 'product')} of ${significant(time.perProduct, 2)} s` : '';
-  return `${duration(time.total)}${products}, ${engine.name} ${engine.version} (${engine.provider})`;
+  const why = engine.reason === '' ? '' : `: ${visible(engine.reason)}`;
+  return `${duration(time.total)}${products}, ${engine.name} ${engine.version} (${engine.provider}${why})`;
 }
 
 function count(number: number, noun: string): string {

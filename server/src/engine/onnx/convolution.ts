@@ -1,5 +1,6 @@
 import type { ConvAttributes, Shape } from '../../graph/ir';
 import { elementCount } from '../../graph/shapes';
+import type { OnnxDialect } from './dialect';
 import type { OnnxWriter } from './writer';
 
 /** Attributes of ONNX Conv and ConvTranspose. */
@@ -88,6 +89,10 @@ function flipKernel(writer: OnnxWriter, w: string, wShape: Shape, group: number)
 /** Below this many output channels and above this many output pixels a product per sample wins over one long one. */
 const BATCHED_CHANNELS = 64;
 const BATCHED_PIXELS = 512;
+/** A GPU works on so many rows and columns of a product at once … */
+const TILE = 32;
+/** … and on so many tiles; one long product with fewer leaves it idle, one per sample does not. */
+const FEW_TILES = 64;
 
 /**
  * Adjoint of a convolution in its weights: x [N,C,…], g [N,K,…] → [K,C/g,…kernel].
@@ -103,14 +108,19 @@ export function emitConvWeightGrad(
   g: string,
   gShape: Shape,
   attributes: ConvAttributes & { readonly kernelShape: Shape },
+  dialect: OnnxDialect,
 ): string {
   const outputs = gShape[1]!;
   const inputs = xShape[1]! / attributes.group;
   const pixels = elementCount(gShape.slice(2));
   const offsets = kernelOffsets(attributes.kernelShape);
+  const tiles = Math.ceil(outputs / TILE) * Math.ceil(inputs / TILE);
+  const perSample = dialect.fusedMatMul
+    ? outputs <= BATCHED_CHANNELS && pixels >= BATCHED_PIXELS
+    : tiles < FEW_TILES && gShape[0]! > 1;
   const products =
-    attributes.group > 1 || (outputs <= BATCHED_CHANNELS && pixels >= BATCHED_PIXELS)
-      ? perSampleProducts(writer, x, xShape, g, gShape, attributes, offsets)
+    attributes.group > 1 || perSample
+      ? perSampleProducts(writer, x, xShape, g, gShape, attributes, offsets, dialect)
       : longProducts(writer, x, xShape, g, gShape, attributes, offsets);
   const shape = [outputs, inputs, ...attributes.kernelShape];
   if (products.length === 1) return writer.node('Reshape', [products[0]!, writer.ints(shape)]);
@@ -154,6 +164,7 @@ function perSampleProducts(
   gShape: Shape,
   attributes: ConvAttributes,
   offsets: readonly (readonly number[])[],
+  dialect: OnnxDialect,
 ): string[] {
   const { group } = attributes;
   const samples = gShape[0]!;
@@ -161,13 +172,27 @@ function perSampleProducts(
   const [outputs, inputs] = [gShape[1]! / group, xShape[1]! / group];
   const padded = padSpatial(writer, x, attributes.pads);
   const gMatrix = writer.node('Reshape', [g, writer.ints([samples, group, outputs, pixels])]);
+  // Without a product that transposes, the pixels come before the channels from the start.
+  const source = dialect.fusedMatMul ? padded : channelsLast(writer, padded, xShape, attributes);
   return offsets.map((offset) => {
-    const window = sliceWindow(writer, padded, offset, gShape.slice(2), attributes, 2);
-    const matrix = writer.node('Reshape', [window, writer.ints([samples, group, inputs, pixels])]);
-    const product = writer.node('FusedMatMul', [gMatrix, matrix], { transB: 1 }, 'com.microsoft');
+    const window = sliceWindow(writer, source, offset, gShape.slice(2), attributes, 2);
+    const matrixShape = dialect.fusedMatMul ? [samples, group, inputs, pixels] : [samples, group, pixels, inputs];
+    const matrix = writer.node('Reshape', [window, writer.ints(matrixShape)]);
+    const product = dialect.fusedMatMul
+      ? writer.node('FusedMatMul', [gMatrix, matrix], { transB: 1 }, 'com.microsoft')
+      : writer.node('MatMul', [gMatrix, matrix]);
     const sum = writer.node('ReduceSum', [product, writer.ints([0])], { keepdims: 1 });
     return writer.node('Reshape', [sum, writer.ints([1, gShape[1]!, inputs])]);
   });
+}
+
+/** [N, g·C, …] → [N, g, …, C]. */
+function channelsLast(writer: OnnxWriter, padded: string, xShape: Shape, { pads, group }: ConvAttributes): string {
+  const [samples, channels, ...spatial] = xShape as readonly [number, number, ...number[]];
+  const rank = spatial.length;
+  const extents = spatial.map((size, axis) => size + pads[axis]! + pads[axis + rank]!);
+  const split = writer.node('Reshape', [padded, writer.ints([samples, group, channels / group, ...extents])]);
+  return writer.node('Transpose', [split], { perm: [0, 1, ...extents.map((_, axis) => axis + 3), 2] });
 }
 
 function kernelOffsets(kernel: Shape): number[][] {

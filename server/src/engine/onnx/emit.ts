@@ -4,6 +4,8 @@ import { elementCount, rowMajorStrides } from '../../graph/shapes';
 import { graphNodes } from '../../graph/traversal';
 import { findBiases, isGemm, type BiasFusion } from './bias';
 import { emitConv, emitConvInputGrad, emitConvWeightGrad } from './convolution';
+import { lower } from '../lowering';
+import { NATIVE, type OnnxDialect } from './dialect';
 import { OnnxWriter } from './writer';
 
 export interface EmittedGraph {
@@ -20,6 +22,8 @@ export interface EmitOptions {
   readonly layerNames?: boolean;
   /** Name of the leading dimension of feeds and results, for a graph that holds for any size of it. */
   readonly batch?: string;
+  /** Of whom the file is meant for; everybody who reads ONNX and onnxruntime's own ops when absent. */
+  readonly dialect?: OnnxDialect;
 }
 
 /**
@@ -32,10 +36,12 @@ export function emitGraph(
   parameters: ReadonlyMap<string, Parameter> = new Map(),
   options: EmitOptions = {},
 ): EmittedGraph {
-  const nodes = graphNodes(graph);
-  const emission = new Emission(graph, nodes, parameters, options);
+  const { lowering } = options.dialect ?? NATIVE;
+  const lowered = lowering === undefined ? graph : lower(graph, lowering);
+  const nodes = graphNodes(lowered);
+  const emission = new Emission(lowered, nodes, parameters, options);
   for (const node of nodes) emission.add(node);
-  for (const { name, node } of graph.outputs) emission.writer.output(name, emission.name(node), node.shape);
+  for (const { name, node } of lowered.outputs) emission.writer.output(name, emission.name(node), node.shape);
   return { bytes: emission.writer.encode(), feeds: emission.feeds };
 }
 
@@ -44,6 +50,7 @@ class Emission {
   readonly feeds = new Map<string, Shape>();
   /** Whether positions of maxima are asked for, beside the maxima. */
   readonly needsPositions: boolean;
+  readonly dialect: OnnxDialect;
   private readonly names = new Map<AnyNode, string>();
   private readonly scopes = new Map<AnyNode, string>();
   private readonly biases: BiasFusion;
@@ -54,6 +61,7 @@ class Emission {
     private readonly parameters: ReadonlyMap<string, Parameter>,
     private readonly options: EmitOptions,
   ) {
+    this.dialect = options.dialect ?? NATIVE;
     const taken = nodes.flatMap((node) =>
       node.op === 'input' || node.op === 'parameter' ? [node.attributes.name] : [],
     );
@@ -151,8 +159,8 @@ const emissionRules: { readonly [T in OpType]: EmissionRule<T> } = {
     emitConv(writer, x!, w!, node.inputs[1]!.shape.slice(2), node.attributes, bias),
   convInputGrad: ({ writer }, [g, w], { inputs, attributes }) =>
     emitConvInputGrad(writer, g!, inputs[0]!.shape, w!, inputs[1]!.shape, attributes),
-  convWeightGrad: ({ writer }, [x, g], { inputs, attributes }) =>
-    emitConvWeightGrad(writer, x!, inputs[0]!.shape, g!, inputs[1]!.shape, attributes),
+  convWeightGrad: ({ writer, dialect }, [x, g], { inputs, attributes }) =>
+    emitConvWeightGrad(writer, x!, inputs[0]!.shape, g!, inputs[1]!.shape, attributes, dialect),
   reshape: ({ writer }, [x], { inputs, attributes: { shape } }) => {
     if (shape.includes(0)) return writer.node('Reshape', [x!, writer.ints(shape)], { allowzero: 1 });
     // Else 0 is the size that the input has there: what keeps its leading axis holds for every batch.
@@ -195,7 +203,13 @@ const emissionRules: { readonly [T in OpType]: EmissionRule<T> } = {
   },
   variance: ({ writer }, [x], { inputs }) => centred(writer, x!, inputs[0]!.shape).variance,
   softmax: ({ writer }, inputs, { attributes: { axis } }) => writer.node('Softmax', inputs, { axis }),
-  logSoftmax: ({ writer }, inputs, { attributes: { axis } }) => writer.node('LogSoftmax', inputs, { axis }),
+  logSoftmax: ({ writer, dialect }, inputs, { attributes: { axis } }) => {
+    if (dialect.logSoftmax) return writer.node('LogSoftmax', inputs, { axis });
+    const largest = writer.node('ReduceMax', [inputs[0]!, writer.ints([axis])], { keepdims: 1 });
+    const shifted = writer.node('Sub', [inputs[0]!, largest]);
+    const total = writer.node('ReduceSum', [writer.node('Exp', [shifted]), writer.ints([axis])], { keepdims: 1 });
+    return writer.node('Sub', [shifted, writer.node('Log', [total])]);
+  },
 };
 
 function channelMean(writer: OnnxWriter, x: string, shape: Shape): string {

@@ -1,0 +1,42 @@
+import {
+  lowerGroupedVolume,
+  lowerInputGrad,
+  lowerMatmul,
+  lowerSign,
+  poolAdjointLowering,
+  type LoweringRules,
+} from '../lowering';
+
+/**
+ * What of ONNX a provider runs on its own device. What it lacks would silently
+ * be computed on the CPU, between two copies of every tensor, or wrongly.
+ */
+export interface OnnxDialect {
+  /** com.microsoft.FusedMatMul, a batched product of transposed operands. */
+  readonly fusedMatMul: boolean;
+  /** LogSoftmax. */
+  readonly logSoftmax: boolean;
+  /** Ops written with others before anything is emitted. */
+  readonly lowering: LoweringRules | undefined;
+}
+
+/** Every op has a kernel, and every kernel is right. */
+export const NATIVE: OnnxDialect = { fusedMatMul: true, logSoftmax: true, lowering: undefined };
+
+/**
+ * What onnxruntime's WebGPU provider has kernels for, found with
+ * `session.disable_cpu_ep_fallback`: neither Sign, LogSoftmax and FusedMatMul,
+ * nor indices of maxima, nor grouped or transposed convolutions of volumes.
+ * Its ConvTranspose is wrong for groups of several inputs and one output.
+ */
+export const PORTABLE: OnnxDialect = {
+  fusedMatMul: false,
+  logSoftmax: false,
+  lowering: {
+    sign: lowerSign,
+    matmul: lowerMatmul,
+    conv: lowerGroupedVolume,
+    convInputGrad: lowerInputGrad,
+    ...poolAdjointLowering,
+  },
+};

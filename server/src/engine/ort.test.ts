@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { before, test } from 'node:test';
+import { GraphBuilder } from '../graph/builder';
+import type { Engine } from './engine';
+import { createOrtEngine } from './ort';
+
+let engine: Engine;
+before(async () => {
+  engine = await createOrtEngine(1);
+});
+
+test('a fixed parameter and a fed one give the same result', async () => {
+  const b = new GraphBuilder();
+  const [x, w] = [b.input('x', [2, 3]), b.parameter('w', [3, 4])];
+  const graph = { outputs: [{ name: 'y', node: b.matmul(x, w) }] };
+  const value = Float32Array.from({ length: 12 }, (_, i) => i / 7);
+  const feeds = new Map([['x', Float32Array.of(1, 2, 3, 4, 5, 6)]]);
+  const fixed = await engine.compile(graph, { parameters: new Map([['w', { name: 'w', shape: [3, 4], value }]]) });
+  const fed = await engine.compile(graph);
+  assert.deepEqual([...fixed.feeds.keys()], ['x']);
+  assert.deepEqual([...fed.feeds.keys()], ['x', 'w']);
+  assert.deepEqual((await fixed.run(feeds)).get('y'), (await fed.run(new Map([...feeds, ['w', value]]))).get('y'));
+});
+
+test('a feed of the wrong length is refused before it runs', async () => {
+  const b = new GraphBuilder();
+  const compiled = await engine.compile({ outputs: [{ name: 'y', node: b.exp(b.input('x', [3])) }] });
+  await assert.rejects(compiled.run(new Map([['x', new Float32Array(2)]])), /feed x: 2 values for shape \[3\]/);
+});
+
+test('a provider that the platform does not have is refused by name', async () => {
+  const foreign = process.platform === 'win32' ? 'coreml' : 'dml';
+  await assert.rejects(createOrtEngine(1, foreign), new RegExp(`no provider ${foreign} on ${process.platform}`));
+});

@@ -1,0 +1,220 @@
+import type { CurvatureKind } from '../../protocol/analysis';
+import { MemoryGuard } from '../../server/src/analysis/memory';
+import { openSubject } from '../../server/src/analysis/subject';
+import { makeBatches } from '../../server/src/curvature/batches';
+import { CurvatureOperator } from '../../server/src/curvature/operator';
+import { curvatureProgram, direction, gradient, gradientProgram, TARGETS } from '../../server/src/curvature/programs';
+import type { Engine } from '../../server/src/engine/engine';
+import { GraphBuilder } from '../../server/src/graph/builder';
+import type { AnyNode } from '../../server/src/graph/ir';
+import { elementCount } from '../../server/src/graph/shapes';
+import { Random } from '../../server/src/random';
+import { goldenCases, goldenInputs, type GoldenCase } from '../golden/cases';
+import { compareWithGolden, readGolden, type ProductGolden } from '../golden/golden';
+import { oracleRequest } from '../golden/oracles';
+import { computingOps, opCases, randomValues, testRandom } from '../reference/cases';
+import { evaluate } from '../reference/interpreter';
+
+/**
+ * What an engine is held to, whatever it runs on: every op against its
+ * definition in float64, convolutions on both sides of every threshold by which
+ * a formulation is chosen, and gradients and curvature products of networks
+ * against PyTorch's in float64.
+ */
+export interface ConformanceCase {
+  readonly section: 'operators' | 'convolutions' | 'networks';
+  readonly name: string;
+  /** Why it cannot be run here, or false. */
+  readonly skip: string | false;
+  /** 0 takes seconds wherever it is run, 1 minutes in plain JavaScript, 2 minutes on a GPU in software. */
+  readonly weight: 0 | 1 | 2;
+  readonly tolerance: number;
+  /**
+   * The largest relative error. Throws where the engine fails.
+   *
+   * @param cases of every op, at most
+   */
+  error(engine: Engine, cases?: number): Promise<number>;
+}
+
+/** Relative to the largest value, as float32 sums are. */
+const VALUE_TOLERANCE = 2e-6;
+/** ‖error‖/‖product‖ that float32 products may have (test/golden). */
+const PRODUCT_TOLERANCE = 2e-5;
+const CASES_PER_OP = 25;
+
+/** Largest error of the engine's values, relative to the largest value of each output or 1. */
+async function valueError(
+  engine: Engine,
+  outputs: readonly AnyNode[],
+  feeds: ReadonlyMap<string, Float64Array>,
+): Promise<number> {
+  // What float32 cannot hold is not what is compared.
+  const rounded = new Map([...feeds].map(([name, value]) => [name, Float32Array.from(value)]));
+  const expected = evaluate(outputs, rounded);
+  const compiled = await engine.compile({ outputs: outputs.map((node, i) => ({ name: `y${i}`, node })) });
+  const actual = await compiled.run(rounded);
+  await compiled.dispose();
+  let worst = 0;
+  outputs.forEach((_, i) => {
+    const [got, want] = [actual.get(`y${i}`)!, expected[i]!];
+    if (got.length !== want.length) throw new Error(`${got.length} values for ${want.length}`);
+    const scale = want.reduce((most, x) => Math.max(most, Math.abs(x)), 1);
+    want.forEach((x, j) => {
+      const error = Math.abs(got[j]! - x) / scale;
+      worst = Math.max(worst, Number.isNaN(error) ? Infinity : error);
+    });
+  });
+  return worst;
+}
+
+const operatorCases: ConformanceCase[] = computingOps.map((op) => ({
+  section: 'operators',
+  name: op,
+  skip: false,
+  weight: 0,
+  tolerance: VALUE_TOLERANCE,
+  error: async (engine, cases = CASES_PER_OP) => {
+    let worst = 0;
+    for (const { output, feeds, label } of opCases(op, cases)) {
+      const error = await valueError(engine, [output], feeds).catch((reason: Error) => {
+        throw new Error(`${label}: ${reason.message}`);
+      });
+      if (error > VALUE_TOLERANCE) throw new Error(`${label}: relative error ${error.toExponential(1)}`);
+      worst = Math.max(worst, error);
+    }
+    return worst;
+  },
+}));
+
+/** Shapes on both sides of every threshold by which a formulation is chosen. */
+const convolutions = [
+  { x: [2, 8, 24, 24], w: [16, 8, 3, 3], strides: [1, 1], pads: [1, 1, 1, 1], group: 1 },
+  { x: [2, 8, 24, 24], w: [72, 8, 3, 3], strides: [1, 1], pads: [1, 1, 1, 1], group: 1 },
+  { x: [3, 130, 6, 6], w: [130, 130, 3, 3], strides: [1, 1], pads: [1, 1, 1, 1], group: 1 },
+  { x: [2, 260, 4, 4], w: [260, 260, 1, 1], strides: [1, 1], pads: [0, 0, 0, 0], group: 1 },
+  { x: [2, 16, 9, 9], w: [32, 16, 3, 3], strides: [2, 2], pads: [1, 1, 1, 1], group: 1 },
+  { x: [2, 16, 8, 8], w: [32, 16, 1, 1], strides: [2, 2], pads: [0, 0, 0, 0], group: 1 },
+  { x: [2, 12, 10, 10], w: [12, 1, 3, 3], strides: [1, 1], pads: [1, 1, 1, 1], group: 12 },
+  { x: [2, 12, 10, 10], w: [12, 1, 3, 3], strides: [2, 2], pads: [1, 1, 1, 1], group: 12 },
+  { x: [2, 4, 9, 9], w: [8, 1, 3, 3], strides: [2, 2], pads: [1, 1, 1, 1], group: 4 },
+  { x: [2, 3, 32, 32], w: [64, 3, 7, 7], strides: [2, 2], pads: [3, 3, 3, 3], group: 1 },
+];
+
+const convolutionCases: ConformanceCase[] = convolutions.map(({ x, w, strides, pads, group }) => ({
+  section: 'convolutions',
+  name: `[${x}] with [${w}], stride ${strides[0]}${group > 1 ? `, ${group} groups` : ''}, and its adjoints`,
+  skip: false,
+  weight: w[0]! * w[1]! > 1000 ? 1 : 0,
+  tolerance: VALUE_TOLERANCE,
+  error: (engine) => {
+    const b = new GraphBuilder();
+    const attributes = { strides, pads, group, dilations: [1, 1] };
+    const [xNode, wNode] = [b.input('x', x), b.input('w', w)];
+    const y = b.conv(xNode, wNode, attributes);
+    const g = b.input('g', y.shape);
+    const random = testRandom(5);
+    const feeds = new Map(
+      [xNode, wNode, g].map((node) => [node.attributes.name, randomValues(node.shape, random)] as const),
+    );
+    const adjoints = [
+      b.convInputGrad(g, wNode, attributes, x.slice(2)),
+      b.convWeightGrad(xNode, g, attributes, w.slice(2)),
+    ];
+    return valueError(engine, [y, ...adjoints], feeds);
+  },
+}));
+
+/** The gradient and both products of a network, as vectors. */
+const vectors = ['gradient', 'hessian', 'ggn'] as const;
+
+async function networkVector(engine: Engine, golden: GoldenCase, which: (typeof vectors)[number]) {
+  const inputs = await goldenInputs(golden);
+  const { model, layout, samples } = inputs;
+  const batches = makeBatches(samples, golden.batch, model.logits.shape[1]!);
+  if (which !== 'gradient') {
+    const operator = new CurvatureOperator(engine, model, layout, which satisfies CurvatureKind, batches);
+    const [product] = await operator.apply([inputs.direction]);
+    await operator.dispose();
+    return { inputs, vector: product! };
+  }
+  const compiled = await engine.compile(gradientProgram(model), { parameters: model.parameters });
+  const vector = new Float64Array(layout.dimension);
+  for (const batch of batches) {
+    const feeds = new Map([
+      [model.input.attributes.name, batch.inputs],
+      [TARGETS, batch.targets],
+    ]);
+    const results = await compiled.run(feeds);
+    for (const { name, offset } of layout.layers) {
+      results.get(gradient(name))!.forEach((x, i) => (vector[offset + i]! += x));
+    }
+  }
+  await compiled.dispose();
+  return { inputs, vector };
+}
+
+const networkCases: ConformanceCase[] = goldenCases.flatMap((golden) =>
+  vectors.map((which) => ({
+    section: 'networks' as const,
+    name: `${golden.name}, ${which === 'gradient' ? which : `product with ${which}`}`,
+    skip: golden.skip,
+    weight: golden.name === 'resnet18' ? 2 : 1,
+    tolerance: PRODUCT_TOLERANCE,
+    error: async (engine: Engine) => {
+      const expected = readGolden<ProductGolden>(golden.name);
+      const { inputs, vector } = await networkVector(engine, golden, which);
+      if (inputs.fingerprint !== expected.fingerprint) throw new Error('the inputs are not those of the golden values');
+      const { whole, sampled, norms } = compareWithGolden(
+        vector,
+        expected[which],
+        expected.indices,
+        inputs.layout.layers,
+      );
+      return Math.max(2 * whole, sampled, norms);
+    },
+  })),
+);
+
+/** Samples of the small network: few enough for the definition, which is slow. */
+const SMALL = 12;
+
+/** A network that is kept with the tests, against its definition in float64. */
+const smallNetworkCases: ConformanceCase[] = vectors.map((which) => ({
+  section: 'networks',
+  name: `oracle-cnn, ${which === 'gradient' ? which : `product with ${which}`}`,
+  skip: false,
+  weight: 0,
+  tolerance: PRODUCT_TOLERANCE,
+  error: async (engine) => {
+    const { model, batches } = await openSubject(oracleRequest('oracle-cnn', { batch: SMALL }), new MemoryGuard(0));
+    const program = which === 'gradient' ? gradientProgram(model) : curvatureProgram(model, which, 1);
+    const feeds = new Map<string, Float32Array>([...model.parameters].map(([name, { value }]) => [name, value]));
+    feeds.set(model.input.attributes.name, batches[0]!.inputs).set(TARGETS, batches[0]!.targets);
+    for (const { name, shape } of model.layers) {
+      feeds.set(direction(0, name), Random.stream(1, name).rademacher(elementCount(shape)));
+    }
+    const expected = evaluate(
+      program.outputs.map(({ node }) => node),
+      feeds,
+    );
+    const compiled = await engine.compile(program, { parameters: model.parameters });
+    const actual = await compiled.run(feeds);
+    await compiled.dispose();
+    let [difference, size] = [0, 0];
+    program.outputs.forEach(({ name }, i) => {
+      expected[i]!.forEach((x, j) => {
+        difference += (actual.get(name)![j]! - x) ** 2;
+        size += x * x;
+      });
+    });
+    return Math.sqrt(difference / size);
+  },
+}));
+
+export const conformanceCases: readonly ConformanceCase[] = [
+  ...operatorCases,
+  ...convolutionCases,
+  ...smallNetworkCases,
+  ...networkCases,
+];
