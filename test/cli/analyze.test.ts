@@ -24,7 +24,7 @@ test('an analysis ends with its limit, layers, path and warnings on standard out
     assert.match(stdout, heading);
   }
   assert.match(stdout, /^warning: Hessian limit unresolved: .*after 6 Lanczos steps/m);
-  assert.match(lines.at(-2)!, /^\d+ s, \d+ products of .* s, onnxruntime-node [\d.]+ \(cpu\)$/);
+  assert.match(lines.at(-2)!, /^\d+ s, \d+ products of .* s, onnxruntime-node [\d.]+ \(cpu(: [^()]+)?\)$/);
 });
 
 test('with --json there is one object on standard output, and progress in lines beside it', async (t) => {
@@ -65,7 +65,7 @@ test('--steps 0 evaluates and nothing else', async (t) => {
   );
   assert.equal(result.accuracy.total, 48);
   const text = await run(['analyze', 'net.onnx', ...options], { cwd });
-  assert.match(text.stdout, /^net\.onnx\n.*\nloss .*\ntolerance .*\n\n\d+ s, onnxruntime-node [\d.]+ \(cpu\)\n$/);
+  assert.match(text.stdout, /^net\.onnx\n.*\nloss .*\ntolerance .*\n\n\d+ s, onnxruntime-node [\d.]+ \(cpu(: [^()]+)?\)\n$/);
 });
 
 test('the same seed gives the same result, another one other probes', async (t) => {

@@ -46,7 +46,7 @@ function swapLast(b: GraphBuilder, x: AnyNode): AnyNode {
 }
 
 /** A convolution with groups over three or more spatial axes: one convolution per group. */
-export const lowerGroupedVolume: LoweringRule<'conv'> = (b, [x, w], { attributes, shape }) => {
+const lowerGroupedVolume: LoweringRule<'conv'> = (b, [x, w], { attributes, shape }) => {
   const { group } = attributes;
   if (shape.length < 5 || group === 1) return undefined;
   const part = (tensor: AnyNode, axis: number, i: number): AnyNode => {
@@ -65,6 +65,33 @@ export const lowerGroupedVolume: LoweringRule<'conv'> = (b, [x, w], { attributes
 };
 
 /**
+ * Channels that a convolution without groups is given: onnxruntime 1.30's
+ * WebGPU kernel is wrong for more than 3 of them where they are a multiple of 3
+ * and not of 4 (and the outputs are a multiple of 4).
+ */
+function safeChannels(channels: number): number {
+  return channels > 3 && channels % 3 === 0 ? 4 * Math.ceil(channels / 4) : channels;
+}
+
+/** `x` with zeros up to `size` elements along `axis`. */
+function fill(b: GraphBuilder, x: AnyNode, axis: number, size: number): AnyNode {
+  return b.embed(
+    x,
+    x.shape.map(() => 0),
+    x.shape.map(() => 1),
+    x.shape.map((full, a) => (a === axis ? size : full)),
+  );
+}
+
+/** Channels of zeros where the runtime needs them, and no groups over volumes. */
+export const lowerConv: LoweringRule<'conv'> = (b, inputs, node) => {
+  const [x, w] = inputs as readonly [AnyNode, AnyNode];
+  const size = safeChannels(x.shape[1]!);
+  if (node.attributes.group > 1 || size === x.shape[1]) return lowerGroupedVolume(b, inputs, node);
+  return b.conv(fill(b, x, 1, size), fill(b, w, 1, size), node.attributes);
+};
+
+/**
  * The input gradient of a strided convolution as a convolution with unit
  * strides of the gradient with zeros between its elements, and no transposed
  * convolution at all: where the runtime has none for three spatial axes, and
@@ -78,6 +105,11 @@ export const lowerInputGrad: LoweringRule<'convInputGrad'> = (b, [g, w], { attri
   const around = [...extent, ...extent].map((size, i) => size - 1 - pads[i]!);
   const isFlipped = strides.every((stride) => stride === 1) && around.every((pad) => pad >= 0);
   const isRight = rank <= 2 && (group === 1 || channels > 1 || outputs === 1);
+  const size = safeChannels(w!.shape[0]!);
+  if (group === 1 && size !== w!.shape[0]) {
+    const filled = b.convInputGrad(fill(b, g!, 1, size), fill(b, w!, 0, size), attributes, inputShape);
+    return lowerInputGrad(b, filled.inputs, filled as GraphNode<'convInputGrad'>) ?? filled;
+  }
   // The emission flips the kernel itself.
   if (rank <= 2 ? isFlipped || isRight : isFlipped && group === 1) return undefined;
   const sizes = inputShape.map((size, axis) => size + pads[axis]! + pads[axis + rank]! - extent[axis]! + 1);

@@ -1,5 +1,5 @@
 import {
-  lowerGroupedVolume,
+  lowerConv,
   lowerInputGrad,
   lowerMatmul,
   lowerSign,
@@ -27,7 +27,8 @@ export const NATIVE: OnnxDialect = { fusedMatMul: true, logSoftmax: true, loweri
  * What onnxruntime's WebGPU provider has kernels for, found with
  * `session.disable_cpu_ep_fallback`: neither Sign, LogSoftmax and FusedMatMul,
  * nor indices of maxima, nor grouped or transposed convolutions of volumes.
- * Its ConvTranspose is wrong for groups of several inputs and one output.
+ * Its Conv is wrong for 6, 9, 15 … channels (lowering.ts), its ConvTranspose for
+ * groups of several inputs and one output.
  */
 export const PORTABLE: OnnxDialect = {
   fusedMatMul: false,
@@ -35,7 +36,7 @@ export const PORTABLE: OnnxDialect = {
   lowering: {
     sign: lowerSign,
     matmul: lowerMatmul,
-    conv: lowerGroupedVolume,
+    conv: lowerConv,
     convInputGrad: lowerInputGrad,
     ...poolAdjointLowering,
   },
