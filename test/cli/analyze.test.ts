@@ -65,7 +65,10 @@ test('--steps 0 evaluates and nothing else', async (t) => {
   );
   assert.equal(result.accuracy.total, 48);
   const text = await run(['analyze', 'net.onnx', ...options], { cwd });
-  assert.match(text.stdout, /^net\.onnx\n.*\nloss .*\ntolerance .*\n\n\d+ s, onnxruntime-node [\d.]+ \(cpu(: [^()]+)?\)\n$/);
+  assert.match(
+    text.stdout,
+    /^net\.onnx\n.*\nloss .*\ntolerance .*\n\n\d+ s, onnxruntime-node [\d.]+ \(cpu(: [^()]+)?\)\n$/,
+  );
 });
 
 test('the same seed gives the same result, another one other probes', async (t) => {

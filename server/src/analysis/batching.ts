@@ -30,16 +30,16 @@ export class Batching implements NetworkSource {
       try {
         return await action(subject);
       } catch (error) {
-        if (!(error instanceof OutOfMemoryError) || !this.makeSmaller(subject, engine)) throw error;
+        if (!(error instanceof OutOfMemoryError) || !(await this.makeSmaller(subject, engine))) throw error;
       }
     }
   }
 
-  makeSmaller(than: BatchedNetwork, engine: Engine): boolean {
+  async makeSmaller(than: BatchedNetwork, engine: Engine): Promise<boolean> {
     // Somebody else has halved it since.
     if (than !== this.subject) return true;
     if (this.subject.batch > 1) {
-      this.halveTo(this.subject.batch >> 1);
+      await this.halveTo(this.subject.batch >> 1);
       return true;
     }
     // The machine has more memory than its GPU.
@@ -54,9 +54,9 @@ export class Batching implements NetworkSource {
   }
 
   /** Cuts the samples into batches of `size`, where that is less than now. */
-  halveTo(size: number): void {
+  async halveTo(size: number): Promise<void> {
     if (size >= this.subject.batch) return;
-    this.subject = this.subject.withBatch(size);
+    this.subject = await this.subject.withBatch(size);
     this.onHalved(
       `the batch was lowered from ${this.whole} to ${size} samples, because memory ran out or would have; the result does not depend on it`,
     );

@@ -82,7 +82,7 @@ export async function chooseEngine(
   const whole = batching.network;
   let isWrong = false;
   for (const candidate of providers) {
-    if (device !== undefined) fitInto(device.free, batching, kinds);
+    if (device !== undefined) await fitInto(device.free, batching, kinds);
     const trial = await tryEngine(cpu, batching, kinds[0]!, () => engines.accelerated(candidate, threads, modules));
     if ('failure' in trial) {
       isWrong ||= trial.isWrong;
@@ -118,10 +118,11 @@ function isWorthATrial(subject: Subject, kinds: readonly CurvatureKind[], thread
 }
 
 /** Lowers the batch until the estimated peak of a product fits. */
-function fitInto(free: number, batching: Batching, kinds: readonly CurvatureKind[]): void {
+async function fitInto(free: number, batching: Batching, kinds: readonly CurvatureKind[]): Promise<void> {
   const peak = (): number =>
     Math.max(...kinds.map((kind) => peakBytes(curvatureProgram(batching.network.model, kind, PROBES_PER_PASS))));
-  while (batching.network.batch > 1 && peak() > MEMORY_SHARE * free) batching.halveTo(batching.network.batch >> 1);
+  while (batching.network.batch > 1 && peak() > MEMORY_SHARE * free)
+    await batching.halveTo(batching.network.batch >> 1);
 }
 
 type Trial =

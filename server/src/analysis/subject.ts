@@ -27,7 +27,7 @@ export interface Subject {
   /** Samples per batch. */
   readonly batch: number;
   /** The same samples cut into batches of another size, and the network bound to it. */
-  withBatch(batch: number): Subject;
+  withBatch(batch: number): Promise<Subject>;
 }
 
 /**
@@ -43,7 +43,8 @@ export async function openSubject(request: AnalysisRequest, memory: MemoryGuard)
   const indices = chooseSamples(dataset, options.data.samples, options.seed);
   const batch = Math.max(1, Math.min(options.batch, indices.length));
   const { architecture, graph } = options;
-  const model = await toModel(file, { batch, sample: dataset.sampleShape, architecture, graph });
+  const open = (size: number) => toModel(file, { batch: size, sample: dataset.sampleShape, architecture, graph });
+  const model = await open(batch);
   checkFinite(model);
   const layout = parameterLayout(model);
   const classes = model.logits.shape[1]!;
@@ -68,7 +69,7 @@ export async function openSubject(request: AnalysisRequest, memory: MemoryGuard)
     model: network,
     batches: makeBatches(samples, size, classes),
     batch: size,
-    withBatch: (other) => bound(importClassifier(file, { batch: other }), other),
+    withBatch: async (other) => bound(await open(other), other),
   });
   return bound(model, batch);
 }

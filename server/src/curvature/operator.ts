@@ -19,14 +19,14 @@ export interface BatchedNetwork {
 
 /** The network as it is, whatever happens. */
 function fixed(model: Model, batches: readonly Batch[]): NetworkSource {
-  return { network: { model, batches }, makeSmaller: () => false };
+  return { network: { model, batches }, makeSmaller: () => Promise.resolve(false) };
 }
 
 /** A network whose batches may become smaller while it is used. */
 export interface NetworkSource {
   readonly network: BatchedNetwork;
   /** After `than` ran out of memory: whether it is worth another try with what is there then. */
-  makeSmaller(than: BatchedNetwork, engine: Engine): boolean;
+  makeSmaller(than: BatchedNetwork, engine: Engine): Promise<boolean>;
 }
 
 /**
@@ -69,7 +69,8 @@ export class CurvatureOperator implements SymmetricOperator {
       try {
         return await this.multiply(vectors);
       } catch (error) {
-        if (!(error instanceof OutOfMemoryError) || !this.source.makeSmaller(this.network, this.engine)) throw error;
+        if (!(error instanceof OutOfMemoryError)) throw error;
+        if (!(await this.source.makeSmaller(this.network, this.engine))) throw error;
       }
     }
   }
