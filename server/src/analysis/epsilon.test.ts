@@ -43,7 +43,10 @@ test('no tolerance at all is refused, with its cause', () => {
   refused({ kind: 'batch-std' }, 1, 'one sample has no deviation');
   refused({ kind: 'batch-std' }, 9, 'all samples have the same loss');
   refused({ kind: 'relative', value: 0.1 }, 9, 'the loss of these samples is 0');
-  checkTolerance(1e-300, { kind: 'batch-std' }, 9);
+  // Rounding is no deviation.
+  assert.throws(() => checkTolerance(4e-17, { kind: 'batch-std' }, 9), /all samples have the same loss/);
+  checkTolerance(1e-9, { kind: 'batch-std' }, 9);
+  checkTolerance(1e-300, { kind: 'absolute', value: 1e-300 }, 9);
 });
 
 test('rules are worded', () => {
