@@ -51,7 +51,7 @@ for (const provider of values.providers.split(',')) {
 }
 
 function reason(stderr) {
-  const line = stderr.split('\n').find((text) => /Error/.test(text)) ?? stderr.trim().split('\n').at(-1);
+  const line = stderr.split('\n').find((text) => /^\w*Error\b/.test(text)) ?? stderr.trim().split('\n').at(-1);
   return (line ?? 'failed').trim().slice(0, 150);
 }
 
