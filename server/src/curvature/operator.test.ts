@@ -7,7 +7,7 @@ import { createOrtEngine } from '../engine/ort';
 import type { Model } from '../graph/model';
 import { makeBatches } from './batches';
 import { CurvatureOperator } from './operator';
-import { parameterLayout } from './parameters';
+import { layersInARow, parameterLayout } from './parameters';
 import { gradient, gradientProgram, LOSS, TARGETS } from './programs';
 import { randomFloats, randomSamples, smallConvNet, softmaxRegression } from './testing';
 
@@ -151,6 +151,26 @@ for (const kind of kinds) {
     const [product] = await products(make, samples, 3, kind, [v]);
     assertClose(product!, expected, 2e-6, kind);
   });
+}
+
+for (const kind of kinds) {
+  for (const name of ['conv', 'linear']) {
+    test(`${kind}: the diagonal block of ${name} is that of the whole matrix`, async () => {
+      const model = smallConvNet(4);
+      const whole = parameterLayout(model);
+      const { offset, length } = whole.layers.find((layer) => layer.name === name)!;
+      const block = layersInARow(model.layers.filter((layer) => layer.name === name));
+      assert.equal(block.dimension, length);
+      const v = randomFloats(length, 40);
+      const padded = new Float32Array(whole.dimension);
+      padded.set(v, offset);
+      const [expected] = await products(smallConvNet, images, 4, kind, [padded]);
+      const operator = new CurvatureOperator(engine, model, block, kind, makeBatches(images, 4, 3));
+      const [product] = await operator.apply([v]);
+      await operator.dispose();
+      assertClose(product!, expected!.subarray(offset, offset + length), 1e-6, name);
+    });
+  }
 }
 
 test('products and their seconds are counted, and every batch is told', async () => {

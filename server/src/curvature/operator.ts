@@ -31,8 +31,9 @@ export interface NetworkSource {
 
 /**
  * Hessian or Gauss–Newton matrix of the mean loss over all batches, in the
- * prunable weights, as a symmetric operator. The network is compiled once per
- * number of simultaneous probes, with its weights fixed.
+ * weights of the layout (all prunable ones, or a diagonal block of them), as a
+ * symmetric operator. The network is compiled once per number of simultaneous
+ * probes, with its weights fixed.
  */
 export class CurvatureOperator implements SymmetricOperator {
   readonly dimension: number;
@@ -111,7 +112,7 @@ export class CurvatureOperator implements SymmetricOperator {
     const known = this.compiled.get(probes);
     if (known !== undefined) return known;
     const { model } = this.network;
-    const program = curvatureProgram(model, this.kind, probes);
+    const program = curvatureProgram(model, this.kind, probes, this.layout.layers);
     const graph = await this.engine.compile(program, { parameters: model.parameters });
     this.compiled.set(probes, graph);
     return graph;

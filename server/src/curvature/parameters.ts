@@ -17,18 +17,23 @@ export interface ParameterLayout {
 
 /** Layers one after the other, in the order of the model. */
 export function parameterLayout(model: Model): ParameterLayout {
-  let offset = 0;
-  const layers = model.layers.map((layer) => {
-    const length = elementCount(layer.shape);
-    const slice = { ...layer, offset, length };
-    offset += length;
-    return slice;
-  });
-  if (offset === 0) {
+  const layout = layersInARow(model.layers);
+  if (layout.dimension === 0) {
     throw new InputError(
       `no prunable weights in ${model.source}: it has no Conv, ConvTranspose, Gemm or MatMul with stored weights`,
     );
   }
+  return layout;
+}
+
+/** Any of a network's layers, one after the other. */
+export function layersInARow(chosen: readonly PrunableLayer[]): ParameterLayout {
+  let offset = 0;
+  const layers = chosen.map(({ name, op, shape }) => {
+    const slice = { name, op, shape, offset, length: elementCount(shape) };
+    offset += slice.length;
+    return slice;
+  });
   return { dimension: offset, layers };
 }
 

@@ -79,3 +79,13 @@ test('probes share everything that does not depend on them', () => {
   assert.equal(four - two, 2 * (two - one));
   assert.ok(two - one < 0.8 * one, `${two - one} more nodes for a second probe beside ${one}`);
 });
+
+test('of the layers before a block only the forward pass is computed', () => {
+  for (const kind of ['hessian', 'ggn'] as const) {
+    const model = smallConvNet(2);
+    const last = model.layers.filter(({ name }) => name === 'linear');
+    const text = formatGraph(curvatureProgram(model, kind, 1, last));
+    assert.equal(text.match(/= conv/g)?.length, 1, text);
+    assert.ok(formatGraph(curvatureProgram(model, kind, 1)).match(/= conv/g)!.length >= 3);
+  }
+});

@@ -2,7 +2,7 @@ import { jvp } from '../autodiff/jvp';
 import { vjp } from '../autodiff/vjp';
 import type { CurvatureKind } from '../../../protocol/analysis';
 import type { AnyNode, Graph } from '../graph/ir';
-import type { Model, TrainingModel } from '../graph/model';
+import type { Model, PrunableLayer, TrainingModel } from '../graph/model';
 import { foldScales } from '../graph/passes/fold-scales';
 
 /** Names of what the programs are fed and what they answer. */
@@ -59,24 +59,32 @@ export function trainingProgram(model: TrainingModel, names: readonly string[]):
  * - `ggn`: Jᵀ S J v with J the Jacobian of the logits and S the Hessian of the
  *   loss in the logits (Schraudolph 2002): the part of H without the curvature
  *   of the network itself, positive semidefinite.
+ *
+ * @param layers the diagonal block that is multiplied with, all prunable weights by
+ * default. Of the layers before the first of them only the forward pass is computed
  */
-export function curvatureProgram(model: Model, kind: CurvatureKind, probes: number): Graph {
+export function curvatureProgram(
+  model: Model,
+  kind: CurvatureKind,
+  probes: number,
+  layers: readonly PrunableLayer[] = model.layers,
+): Graph {
   const { builder: b } = model;
   const logits = foldScales(b, model.logits);
   const loss = crossEntropy(model, logits);
-  const weights = parameterNodes(model, layerNames(model));
+  const names = layers.map(({ name }) => name);
+  const weights = parameterNodes(model, names);
   const outputs: Graph['outputs'][number][] = [];
-  const lossGradient =
-    kind === 'hessian' ? lossGradients(model, loss, layerNames(model)) : vjp(b, [loss], [b.scalar(1)], [logits]);
+  const lossGradient = kind === 'hessian' ? lossGradients(model, loss, names) : vjp(b, [loss], [b.scalar(1)], [logits]);
   for (let probe = 0; probe < probes; probe++) {
     const tangents = new Map(
-      model.layers.map((layer, i) => [weights[i]!, b.input(direction(probe, layer.name), layer.shape) as AnyNode]),
+      layers.map((layer, i) => [weights[i]!, b.input(direction(probe, layer.name), layer.shape) as AnyNode]),
     );
     const products =
       kind === 'hessian'
         ? jvp(b, lossGradient as AnyNode[], tangents)
         : gaussNewton(model, logits, lossGradient[0]!, weights, tangents);
-    model.layers.forEach((layer, i) => {
+    layers.forEach((layer, i) => {
       outputs.push({ name: product(probe, layer.name), node: products[i] ?? zeros(model, layer.shape) });
     });
   }
