@@ -120,6 +120,14 @@ export interface CurvatureResult {
   readonly weights: readonly number[];
 }
 
+/**
+ * Why the study of a limit ended: its interval is within the tolerance, or
+ * steps, time or memory are spent, or neither more of them nor more probes
+ * would help, because float32 blurs the eigenvalues that count or for another
+ * reason.
+ */
+export type LimitEnd = 'resolved' | 'steps' | 'time' | 'memory' | 'float32' | 'exhausted';
+
 export interface LimitResult {
   readonly operator: CurvatureKind;
   /** Midpoint of `bracket`: the headline. */
@@ -138,6 +146,8 @@ export interface LimitResult {
   readonly interval: Interval;
   /** True when `interval` is no wider than the asked tolerance. */
   readonly resolved: boolean;
+  /** Why it is not sharper; absent while it is being sharpened. */
+  readonly end?: LimitEnd;
   readonly eta: number;
   /** s* from the trace bound alone: on the safe side of the spectral limit. */
   readonly traceBound: number;
@@ -210,13 +220,14 @@ export interface LayerResult {
   readonly weights: number;
   /** How many are exactly 0 already. */
   readonly zeros: number;
-  readonly sparsityAtLimit: number;
-  readonly keptAtLimit: number;
+  /** At the headline limit; null while there is none, as for all that follows. */
+  readonly sparsityAtLimit: number | null;
+  readonly keptAtLimit: number | null;
   /** Trace of the layer's diagonal block, of the headline operator. */
-  readonly trace: number;
-  readonly traceStandardError: number;
+  readonly trace: number | null;
+  readonly traceStandardError: number | null;
   /** Share of the layer's Gauss–Newton (else headline) trace in the whole. */
-  readonly curvatureShare: number;
+  readonly curvatureShare: number | null;
 }
 
 export type WarningCode =

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Random } from '../server/src/random';
 import type { Interval, LimitResult } from './analysis';
 import { duration, grouped, headline, percentRange, shapeText, significant, withError } from './numbers';
 
@@ -20,6 +21,21 @@ describe('numbers', () => {
   it('trims ranges without losing tens', () => {
     assert.equal(percentRange([0, 1]), '0–100 %');
     assert.equal(percentRange([0.2, 0.9]), '20–90 %');
+  });
+
+  it('never makes an interval narrower than it is', () => {
+    assert.equal(percentRange([0.95126, 0.95754]), '95.12–95.76 %');
+    assert.equal(percentRange([0.00004, 0.99996]), '0–100 %');
+    assert.equal(percentRange([0.98444, 0.98446]), '98.444–98.446 %');
+    const random = Random.stream(5, 'intervals');
+    for (let times = 0; times < 2000; times++) {
+      const middle = random.uniform();
+      const half = 10 ** (-6 * random.uniform()) * Math.min(middle, 1 - middle);
+      const [low, high] = [middle - half, middle + half];
+      const text = percentRange([low, high]);
+      const [from, to] = text.replace(' %', '').split('–').map(Number) as [number, number?];
+      assert.ok(from / 100 <= low + 1e-11 && (to ?? from) / 100 >= high - 1e-11, `${low} ${high}: ${text}`);
+    }
   });
 
   it('writes a measured value with the digits of its error', () => {

@@ -18,23 +18,33 @@ function trimmed(value: number, digits: number): string {
   return digits > 0 ? text.replace(/\.?0+$/, '') : text;
 }
 
-/** `0.951` → `95.1 %`. */
-export function percent(fraction: number, digits = 1): string {
-  return Number.isFinite(fraction) ? `${(fraction * 100).toFixed(digits)} %` : '–';
+/** `0.951` → `95.1 %`; `–` for what is not known. */
+export function percent(fraction: number | null, digits = 1): string {
+  return fraction !== null && Number.isFinite(fraction) ? `${(fraction * 100).toFixed(digits)} %` : '–';
 }
 
-/** `[0.9495, 0.952]` → `94.95–95.2 %`. */
+/** What binary fractions are off by, in units of the last digit: 0.9495 is a little less than 94.95 %. */
+const SLACK = 1e-7;
+
+/** `[0.9495, 0.952]` → `94.95–95.2 %`. Rounded outwards, so that it never looks narrower than it is. */
 export function percentRange([low, high]: Interval): string {
   const digits = digitsFor(high - low) + 1;
-  const [from, to] = [trimmed(low * 100, digits), trimmed(high * 100, digits)];
+  const unit = 10 ** digits;
+  const from = trimmed(Math.floor(low * 100 * unit + SLACK) / unit, digits);
+  const to = trimmed(Math.ceil(high * 100 * unit - SLACK) / unit, digits);
   return from === to ? `${from} %` : `${from}–${to} %`;
+}
+
+/** `[0.669, 0.973]` → `between 66.9 and 97.3 %`. */
+export function betweenText(interval: Interval): string {
+  return `between ${percentRange(interval).replace('–', ' and ')}`;
 }
 
 /** The headline of a limit: `95.1 % (94.95–95.2 %)`, or that it is open and between what. */
 export function limitText(limit: Pick<LimitResult, 'sparsity' | 'interval' | 'resolved'>): string {
   return limit.resolved
     ? `${percent(limit.sparsity, digitsFor(limit.interval[1] - limit.interval[0]))} (${percentRange(limit.interval)})`
-    : `between ${percentRange(limit.interval).replace('–', ' and ')}`;
+    : betweenText(limit.interval);
 }
 
 /** The sentence that answers the user's question. */
@@ -56,8 +66,8 @@ export function significant(value: number | null, digits = 3): string {
 }
 
 /** A measured value with as many digits as its standard error supports: `44 ± 11`, `0.0213 ± 0.0004`, `(1.25 ± 0.03)e7`. */
-export function withError(value: number, error: number): string {
-  if (!Number.isFinite(value) || !Number.isFinite(error)) return '–';
+export function withError(value: number | null, error: number | null): string {
+  if (value === null || error === null || !Number.isFinite(value) || !Number.isFinite(error)) return '–';
   if (error <= 0) return significant(value);
   const size = Math.max(Math.abs(value), error);
   const exponent = size >= 1e6 || size < 1e-4 ? Math.floor(Math.log10(size)) : 0;
@@ -74,9 +84,9 @@ export function withError(value: number, error: number): string {
   return exponent === 0 ? text : `(${text})e${exponent}`;
 }
 
-/** `85560` → `85,560`. */
-export function grouped(count: number): string {
-  return Number.isFinite(count)
+/** `85560` → `85,560`; `–` for what is not known. */
+export function grouped(count: number | null): string {
+  return count !== null && Number.isFinite(count)
     ? Math.round(count)
         .toString()
         .replace(/\B(?=(\d{3})+$)/g, ',')

@@ -12,6 +12,7 @@ import {
 } from '../../protocol/numbers';
 import { SEVERITY } from '../../protocol/severity';
 import { fill, h } from './dom';
+import { whyOpen } from './open-limit';
 
 /** Where an analysis is: its numbers may still sharpen, are as sharp as asked or affordable, or were left as they were. */
 export type Stage = 'running' | 'done' | 'stopped';
@@ -44,20 +45,13 @@ export class Summary {
   }
 }
 
-/** Why a limit is not resolved, and what can be done. */
-const OPEN: Readonly<Record<Stage, string>> = {
-  running: 'The bracket narrows with every Lanczos step.',
-  done: 'The budget was spent before the bracket closed: give the analysis more minutes or steps, or train with L1 so that the spectrum parts.',
-  stopped: 'The analysis ended before the bracket closed.',
-};
-
 function headlineElement(limit: LimitResult, prunable: number, stage: Stage): HTMLElement {
   const [answer, range] = limitText(limit).split(' (');
   const lead = limit.resolved ? 'Can be pruned to ' : stage === 'running' ? 'So far ' : 'Unresolved: ';
   const kept = (fraction: number) => grouped(fraction * prunable);
   const detail = limit.resolved
     ? `Keeps ${percentRange([1 - limit.interval[1], 1 - limit.interval[0]])} of ${grouped(prunable)} weights, about ${kept(limit.keep)}.`
-    : OPEN[stage];
+    : whyOpen(limit.end, stage === 'running');
   return h(
     'div',
     { class: 'answer' },
@@ -104,7 +98,7 @@ function limitsTable(limits: readonly LimitResult[]): HTMLElement {
       row('Sparsity at the limit', (limit) => (limit.resolved ? limitText(limit) : percentRange(limit.interval))),
       row(
         'Bounds on keep',
-        ({ lower, upper }) => `${percent(lower)} … ${percent(upper)}`,
+        ({ lower, upper }) => percentRange([lower, upper]),
         `A random subspace of fewer dimensions misses the tolerance and one of more meets it, with probability ${percent(1 - limits[0]!.eta, 0)} each. A network is no random subspace.`,
       ),
       row('Bound from the trace alone', ({ traceBound }) => percent(traceBound), 'On the safe side of the limit'),

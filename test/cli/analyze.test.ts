@@ -64,6 +64,14 @@ test('--steps 0 evaluates and nothing else', async (t) => {
     [[], [], [], { edge: null, gradientNorm: null }, 0],
   );
   assert.equal(result.accuracy.total, 48);
+  for (const { weights, sparsityAtLimit, keptAtLimit, trace, traceStandardError, curvatureShare } of result.layers) {
+    assert.ok(weights > 0);
+    assert.deepEqual(
+      [sparsityAtLimit, keptAtLimit, trace, traceStandardError, curvatureShare],
+      Array(5).fill(null),
+      'what was not computed is not 0',
+    );
+  }
   const text = await run(['analyze', 'net.onnx', ...options], { cwd });
   assert.match(
     text.stdout,

@@ -103,10 +103,11 @@ function assertConsistent({ limits, layers, path, parameters, accuracy, data }: 
     layers.reduce((sum, { weights }) => sum + weights, 0),
     parameters.prunable,
   );
-  const kept = layers.reduce((sum, { keptAtLimit }) => sum + keptAtLimit, 0);
+  const kept = layers.reduce((sum, { keptAtLimit }) => sum + keptAtLimit!, 0);
   assert.ok(Math.abs(kept - limits[0]!.keep * parameters.prunable) <= 1);
-  assert.ok(Math.abs(layers.reduce((sum, { curvatureShare }) => sum + curvatureShare, 0) - 1) < 1e-9);
+  assert.ok(Math.abs(layers.reduce((sum, { curvatureShare }) => sum + curvatureShare!, 0) - 1) < 1e-9);
   assert.equal(accuracy.total, data.samples);
+  assert.ok(limits.every(({ end }) => end !== undefined));
   for (const { bracket, interval, sparsity, keep, lower, upper, curvature } of limits) {
     assert.ok(interval[0] <= bracket[0] && bracket[0] <= sparsity && sparsity <= bracket[1]);
     assert.ok(bracket[1] <= interval[1] && lower <= 1 - interval[1] && 1 - interval[0] <= upper);

@@ -251,9 +251,14 @@ const mistakes: readonly Mistake[] = [
     says: 'curvature unknown: the method layers needs --data PATH to compute it, or --result FILE that analyze --json wrote',
   },
   {
+    what: 'an analysis that measured no curvature',
+    args: prune('--sparsity', '0.5', '--method', 'layers', '--data', 'data', '--steps', '0'),
+    says: 'curvature unknown: the analysis evaluated only; allow Lanczos steps with --steps',
+  },
+  {
     what: 'a limit that is not resolved',
     args: prune('--at-limit', '--data', 'data', '--steps', '1', '--curvature', 'hessian'),
-    says: /^limit unresolved: it lies between [\d.]+ % and [\d.]+ %; give --sparsity 0\.\d{3} for its safe end, or narrow it with more --steps and --minutes$/,
+    says: /^limit unresolved: it lies between [\d.]+ and [\d.]+ %; give --sparsity 0\.\d{3} for its safe end, or narrow it with more --steps and --minutes$/,
   },
   {
     what: 'a saved analysis that is none',

@@ -54,6 +54,7 @@ const resultDefinitions = {
     standardError: r,
     interval: r,
     resolved: r,
+    end: 'optional',
     eta: r,
     traceBound: r,
     sharp: r,
@@ -253,9 +254,10 @@ function changed(value: unknown, path: readonly string[], change: (object: Json)
 }
 
 /** Properties that may be absent, and objects whose names are data. */
-const FREE = /\.(layer|normalize|layout|measure|testData)$/;
+const FREE = /\.(layer|normalize|layout|measure|testData|end)$/;
 /** Properties that may be null. */
-const NULLABLE = /^\.(opset|mask|measured)$/;
+const NULLABLE =
+  /^\.(opset|mask|measured|layers\.\d+\.(sparsityAtLimit|keptAtLimit|trace|traceStandardError|curvatureShare))$/;
 /** Properties of a layer that a summary may leave open. */
 const UNREAD = /^(zeros|nonFinite)$/;
 
@@ -327,6 +329,9 @@ test('numbers out of their range are refused', async (t) => {
     [['limits', '0'], 'interval', [0.1]],
     [['limits', '0'], 'bracket', [0.1, 0.2, 0.3]],
     [['limits', '0'], 'operator', 'fisher'],
+    [['limits', '0'], 'end', 'tired'],
+    [['layers', '0'], 'sparsityAtLimit', 1.5],
+    [['layers', '0'], 'curvatureShare', '0.5'],
     [['limits', '0', 'curvature'], 'steps', 1.5],
     [['limits', '0', 'curvature'], 'traceStandardError', -1],
     [['layers', '0'], 'shape', [3, -1]],

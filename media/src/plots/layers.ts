@@ -23,8 +23,8 @@ export const layersFigure: Figure = {
     const characters = Math.floor(width / (narrow ? 30 : 22));
     const longest = Math.max(...layers.map(({ name }) => Math.min(characters, name.length)));
     const bars = layers.flatMap((layer, index) => [
-      { index, facet: KEPT, value: 1 - layer.sparsityAtLimit, fill: color.hessian },
-      { index, facet: CURVATURE, value: layer.curvatureShare, fill: color.predicted },
+      { index, facet: KEPT, value: 1 - (layer.sparsityAtLimit ?? 0), fill: color.hessian },
+      { index, facet: CURVATURE, value: layer.curvatureShare ?? 0, fill: color.predicted },
     ]);
     const vanishing = layers.flatMap(({ keptAtLimit }, index) => (keptAtLimit === 0 ? [{ index, facet: KEPT }] : []));
     const most = Math.max(...bars.map(({ value }) => value));
@@ -51,7 +51,7 @@ export const layersFigure: Figure = {
         Plot.barX(bars, { fx: 'facet', x: 'value', y: 'index', fill: 'fill', fillOpacity: 0.85 }),
         Plot.ruleX([0], { stroke: color.muted }),
         Plot.text(
-          bars.filter(({ facet, index }) => facet !== KEPT || layers[index]!.keptAtLimit > 0),
+          bars.filter(({ facet, index }) => facet !== KEPT || layers[index]!.keptAtLimit !== 0),
           {
             fx: 'facet',
             x: 'value',

@@ -31,7 +31,7 @@ import { MemoryGuard } from './memory';
 import { measurePath, type MeasuredPath } from './path';
 import { Progress } from './progress';
 import { openSubject, type Subject } from './subject';
-import { layerWarnings, limitWarnings, sampleWarnings, validityWarnings, type LimitEnd } from './warnings';
+import { layerWarnings, limitWarnings, sampleWarnings, validityWarnings } from './warnings';
 
 /** Called with every event; awaited, so that a slow listener slows the analysis instead of losing events. */
 export type Listener = (event: AnalysisEvent) => void | Promise<void>;
@@ -85,8 +85,6 @@ class Analysis {
   private readonly limits = new Map<CurvatureKind, LimitResult>();
   private readonly traces = new Map<CurvatureKind, TraceEstimate>();
   private readonly operators = new Map<CurvatureKind, RecalledOperator>();
-  /** Of the studies that have ended. */
-  private readonly ends = new Map<CurvatureKind, LimitEnd>();
   private points: readonly PathPoint[] = [];
   private splits: readonly SplitSamples[] = [];
   private measured: readonly MeasuredSplit[] = [];
@@ -244,7 +242,10 @@ class Analysis {
         await this.publish();
       },
     }).run();
-    this.ends.set(kind, ended === 'steps' && steps < options.steps ? 'memory' : ended);
+    this.limits.set(kind, {
+      ...this.limits.get(kind)!,
+      end: ended === 'steps' && steps < options.steps ? 'memory' : ended,
+    });
     this.progress.allow(0, Infinity);
   }
 
@@ -329,7 +330,7 @@ class Analysis {
   private layers(limits: readonly LimitResult[]): LayerResult[] {
     const headline = limits[0];
     const sparsities = layerSparsities(this.magnitudes, headline?.sparsity ?? 0);
-    const traces = headline === undefined ? undefined : this.traces.get(headline.operator);
+    const traces = headline && this.traces.get(headline.operator);
     const shares = this.curvatureShares();
     return this.subject.layout.layers.map((layer, i) => ({
       name: layer.name,
@@ -337,18 +338,19 @@ class Analysis {
       shape: layer.shape,
       weights: layer.length,
       zeros: sparsities[i]!.zeros,
-      sparsityAtLimit: sparsities[i]!.sparsity,
-      keptAtLimit: sparsities[i]!.kept,
-      trace: traces?.blocks[i]!.value ?? 0,
-      traceStandardError: traces?.blocks[i]!.standardError ?? 0,
-      curvatureShare: shares[i]!,
+      sparsityAtLimit: headline ? sparsities[i]!.sparsity : null,
+      keptAtLimit: headline ? sparsities[i]!.kept : null,
+      trace: traces?.blocks[i]!.value ?? null,
+      traceStandardError: traces?.blocks[i]!.standardError ?? null,
+      curvatureShare: shares?.[i] ?? null,
     }));
   }
 
   /** Gauss–Newton traces cannot be negative, so that shares of them mean something. */
-  private curvatureShares(): number[] {
+  private curvatureShares(): number[] | null {
     const traces = this.traces.get('ggn') ?? this.traces.get('hessian');
-    const values = this.subject.layout.layers.map((_, i) => Math.max(0, traces?.blocks[i]!.value ?? 0));
+    if (traces === undefined) return null;
+    const values = traces.blocks.map(({ value }) => Math.max(0, value));
     const total = values.reduce((sum, value) => sum + value, 0);
     return values.map((value) => (total > 0 ? value / total : 0));
   }
@@ -362,7 +364,7 @@ class Analysis {
     const warnings = [
       ...this.incidents,
       ...(headline === undefined ? [] : layerWarnings(layers, headline)),
-      ...limitWarnings(limits, options.tolerance, this.ends),
+      ...limitWarnings(limits, options.tolerance),
       ...this.validity,
       ...(headline === undefined ? [] : sampleWarnings(samples, classes, layout.dimension)),
     ];

@@ -1,4 +1,4 @@
-import type { CurvatureKind, LimitResult } from '../../../protocol/analysis';
+import type { CurvatureKind, LimitEnd, LimitResult } from '../../../protocol/analysis';
 import type { SymmetricOperator } from '../spectrum/operator';
 import type { ParameterLayout } from '../curvature/parameters';
 import { AnalysisError } from '../errors';
@@ -53,12 +53,8 @@ export interface StudyListener {
   update(update: StudyUpdate): void | Promise<void>;
 }
 
-/**
- * Why a study ended: its interval is within the tolerance, or steps or time
- * are spent, or neither more of them nor more probes would help, because
- * float32 blurs the eigenvalues that count or for another reason.
- */
-export type StudyEnd = 'resolved' | 'steps' | 'time' | 'float32' | 'exhausted';
+/** Why a study ended; how many steps fit into the memory is decided before it. */
+export type StudyEnd = Exclude<LimitEnd, 'memory'>;
 
 /** Failure probability of the bounds of the phase transition. */
 export const ETA = 0.05;

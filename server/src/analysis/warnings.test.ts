@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { ValidityEdge } from '../limit/path';
 import { test } from 'node:test';
-import type { CurvatureKind, LayerResult, LimitResult } from '../../../protocol/analysis';
-import { layerWarnings, limitWarnings, sampleWarnings, validityWarnings, type LimitEnd } from './warnings';
+import type { LayerResult, LimitEnd, LimitResult } from '../../../protocol/analysis';
+import { layerWarnings, limitWarnings, sampleWarnings, validityWarnings } from './warnings';
 
 const limit = (parts: Partial<LimitResult> = {}): LimitResult =>
   ({
@@ -62,11 +62,10 @@ test('zeros that are there already are mentioned when they are many', () => {
 
 test('an open limit is a warning when its study has ended, with what would close it', () => {
   const said = (end: LimitEnd | undefined, parts: Partial<LimitResult> = {}): string[] => {
-    const ends = new Map<CurvatureKind, LimitEnd>(end === undefined ? [] : [['hessian', end]]);
-    return limitWarnings([limit(parts)], 0.01, ends).map(({ message }) => message);
+    return limitWarnings([limit({ ...parts, ...(end && { end }) })], 0.01).map(({ message }) => message);
   };
   const sentence = (next: string) => [
-    `Hessian limit unresolved: it lies between 88.0 % and 92.0 % after 7 Lanczos steps, wider than the asked 1.0 %; ${next}`,
+    `Hessian limit unresolved: it lies between 88 and 92 % after 7 Lanczos steps, wider than the asked 1.0 %; ${next}`,
   ];
   assert.deepEqual(said(undefined), []);
   assert.deepEqual(said('resolved', { resolved: true }), []);

@@ -1,7 +1,6 @@
-import type { AnalysisWarning, CurvatureKind, LayerResult, LimitResult } from '../../../protocol/analysis';
-import { grouped, significant } from '../../../protocol/numbers';
+import type { AnalysisWarning, LayerResult, LimitEnd, LimitResult } from '../../../protocol/analysis';
+import { betweenText, grouped, significant } from '../../../protocol/numbers';
 import type { Stationarity, ValidityEdge } from '../limit/path';
-import type { StudyEnd } from './limit-study';
 
 /** A layer is remarkable whose share of curvature is this many times its share of weights … */
 const CURVATURE_FACTOR = 10;
@@ -25,11 +24,12 @@ export function layerWarnings(layers: readonly LayerResult[], limit: LimitResult
       });
     }
     const share = layer.weights / total;
-    if (layer.curvatureShare >= CURVATURE_SHARE && layer.curvatureShare > CURVATURE_FACTOR * share) {
+    const curvature = layer.curvatureShare ?? 0;
+    if (curvature >= CURVATURE_SHARE && curvature > CURVATURE_FACTOR * share) {
       warnings.push({
         code: 'curvature-share',
         layer: layer.name,
-        message: `layer ${layer.name} carries ${percent(layer.curvatureShare)} of the curvature with ${percent(share)} of the weights; pruning it costs more than its magnitudes say`,
+        message: `layer ${layer.name} carries ${percent(curvature)} of the curvature with ${percent(share)} of the weights; pruning it costs more than its magnitudes say`,
       });
     }
   }
@@ -42,9 +42,6 @@ export function layerWarnings(layers: readonly LayerResult[], limit: LimitResult
   return warnings;
 }
 
-/** Why an operator's study ended. */
-export type LimitEnd = StudyEnd | 'memory';
-
 const SHARPER: Readonly<Record<LimitEnd, string>> = {
   resolved: '',
   steps: 'allow more with --steps',
@@ -56,20 +53,16 @@ const SHARPER: Readonly<Record<LimitEnd, string>> = {
 };
 
 /** Of the operators whose study has ended: before that, every limit is open. */
-export function limitWarnings(
-  limits: readonly LimitResult[],
-  tolerance: number,
-  ends: ReadonlyMap<CurvatureKind, LimitEnd>,
-): AnalysisWarning[] {
+export function limitWarnings(limits: readonly LimitResult[], tolerance: number): AnalysisWarning[] {
   return limits.flatMap((limit): AnalysisWarning[] => {
-    const end = ends.get(limit.operator);
+    const { end } = limit;
     if (limit.resolved || end === undefined) return [];
     const { steps } = limit.curvature;
     const spent = `${steps} Lanczos ${steps === 1 ? 'step' : 'steps'}`;
     return [
       {
         code: end === 'float32' ? 'float32-floor' : 'unresolved-bracket',
-        message: `${operatorName(limit)} limit unresolved: it lies between ${percent(limit.interval[0])} and ${percent(limit.interval[1])} after ${spent}, wider than the asked ${percent(tolerance)}; ${SHARPER[end]}`,
+        message: `${operatorName(limit)} limit unresolved: it lies ${betweenText(limit.interval)} after ${spent}, wider than the asked ${percent(tolerance)}; ${SHARPER[end]}`,
       },
     ];
   });

@@ -1,6 +1,6 @@
 import type { InlayHint } from 'vscode-languageserver/node';
 import { percent } from '../../../protocol/numbers';
-import { layerHint, layerLines } from '../report/layers-text';
+import { keptWeights, layerHint, layerLines } from '../report/layers-text';
 import { layersDocument, type ServerContext } from './context';
 import { isPython, pythonHints } from './python';
 
@@ -11,14 +11,14 @@ export function registerInlayHints(context: ServerContext): void {
     const document = await layersDocument(context, textDocument.uri);
     const layers = new Map(document?.stored?.result.layers.map((layer) => [layer.name, layer]));
     if (!document || layers.size === 0) return [];
-    let kept = 0;
-    for (const layer of layers.values()) kept += layer.keptAtLimit;
+    const kept = keptWeights(layers.values());
     return layerLines(document.text).flatMap(({ line, layer: name, end }) => {
       const layer = layers.get(name);
-      if (!layer || line < range.start.line || line > range.end.line) return [];
+      const hint = layer && layerHint(layer, kept);
+      if (!layer || typeof hint !== 'string' || line < range.start.line || line > range.end.line) return [];
       const zeros =
         layer.zeros !== null && layer.zeros > 0 ? `, ${percent(layer.zeros / layer.weights)} zero already` : '';
-      return [{ position: { line, character: end }, label: layerHint(layer, kept) + zeros, paddingLeft: true }];
+      return [{ position: { line, character: end }, label: hint + zeros, paddingLeft: true }];
     });
   });
 }

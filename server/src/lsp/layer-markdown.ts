@@ -8,7 +8,7 @@ export function layerMarkdown(layer: LayerSummary, measured: LayerResult | undef
     rows.push(['zero already', `${grouped(layer.zeros)} (${percent(layer.zeros / layer.weights)})`]);
   }
   if (layer.nonFinite !== null && layer.nonFinite > 0) rows.push(['NaN or infinite', grouped(layer.nonFinite)]);
-  if (measured) {
+  if (measured && measured.keptAtLimit !== null) {
     rows.push(
       ['zero at the limit', percent(measured.sparsityAtLimit)],
       ['kept at the limit', measured.keptAtLimit === 0 ? '0: the layer vanishes' : grouped(measured.keptAtLimit)],

@@ -4,7 +4,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Hover, InlayHint, Location, Range } from 'vscode-languageserver/node';
 import { pythonModules, type Definition } from '../python/definitions';
 import { matchLayers, type Match } from '../python/match';
-import { layerHint, layerLines } from '../report/layers-text';
+import { keptWeights, layerHint, layerLines } from '../report/layers-text';
 import { layersDocument, type ServerContext } from './context';
 import { layerMarkdown } from './layer-markdown';
 import type { StoredResult } from './results';
@@ -29,14 +29,13 @@ export async function pythonHints(context: ServerContext, uri: string, range: Ra
   const found = await matchOf(context, uri);
   if (!found) return [];
   const { layers } = found.stored.result;
-  const kept = layers.reduce((sum, layer) => sum + layer.keptAtLimit, 0);
+  const kept = keptWeights(layers);
   return found.matches.flatMap(({ layer, definition: { endLine, end } }) => {
     const measured = layers.find(({ name }) => name === layer);
-    if (!measured || endLine < range.start.line || endLine > range.end.line) return [];
+    const label = measured && layerHint(measured, kept);
+    if (typeof label !== 'string' || endLine < range.start.line || endLine > range.end.line) return [];
     const tooltip = `${layer} in ${found.checkpoint}`;
-    return [
-      { position: { line: endLine, character: end }, label: layerHint(measured, kept), paddingLeft: true, tooltip },
-    ];
+    return [{ position: { line: endLine, character: end }, label, paddingLeft: true, tooltip }];
   });
 }
 

@@ -52,6 +52,9 @@ export async function prune(request: PruneRequest, listener: PruneListener): Pro
   const file = await openOnnx(request.checkpoint);
   const layers = readLayers(file, analysis);
   if (analysis !== undefined) checkSameNetwork(analysis, layers, request.checkpoint);
+  if (request.method === 'layers' && layers.some(({ curvatureShare }) => curvatureShare === undefined)) {
+    throw new InputError('curvature unknown: the analysis evaluated only; allow Lanczos steps with --steps');
+  }
   const asked = request.target.kind === 'sparsity' ? request.target.sparsity : limitSparsity(analysis!);
 
   await tell('choosing weights', 1);
@@ -112,7 +115,7 @@ async function analysisFor(request: PruneRequest, listener: PruneListener): Prom
 }
 
 function readLayers(file: OnnxFile, analysis: AnalysisResult | undefined): Layer[] {
-  const shares = new Map(analysis?.layers.map(({ name, curvatureShare }) => [name, curvatureShare]));
+  const shares = new Map(analysis?.layers.map(({ name, curvatureShare }) => [name, curvatureShare ?? undefined]));
   const layers = storedLayers(file).map(({ name, op, shape, tensor }): Layer => {
     const share = shares.get(name);
     return {

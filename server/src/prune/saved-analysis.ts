@@ -1,5 +1,5 @@
 import type { AnalysisResult } from '../../../protocol/analysis';
-import { percent } from '../../../protocol/numbers';
+import { betweenText } from '../../../protocol/numbers';
 import { InputError } from '../errors';
 
 /** What pruning needs of an analysis. */
@@ -17,9 +17,10 @@ export function limitSparsity({ limits }: KnownLimit): number {
     throw new InputError('no limit in the analysis: it evaluated only; allow Lanczos steps with --steps');
   }
   if (!limit.resolved) {
-    const [low, high] = limit.interval;
+    // Rounded down: its safe end must not end up inside.
+    const low = Math.floor(1000 * limit.interval[0]) / 1000;
     throw new InputError(
-      `limit unresolved: it lies between ${percent(low)} and ${percent(high)}; give --sparsity ${low.toFixed(3)} for its safe end, or narrow it with more --steps and --minutes`,
+      `limit unresolved: it lies ${betweenText(limit.interval)}; give --sparsity ${low.toFixed(3)} for its safe end, or narrow it with more --steps and --minutes`,
     );
   }
   return limit.sparsity;
@@ -60,7 +61,9 @@ function isAnalysis(value: unknown): value is AnalysisResult {
     Array.isArray(result.layers) &&
     result.layers.every(
       (layer: Partial<AnalysisResult['layers'][number]> | null) =>
-        typeof layer?.name === 'string' && typeof layer.weights === 'number' && isFraction(layer.curvatureShare),
+        typeof layer?.name === 'string' &&
+        typeof layer.weights === 'number' &&
+        (layer.curvatureShare === null || isFraction(layer.curvatureShare)),
     )
   );
 }

@@ -32,14 +32,18 @@ export function layersText(input: LayersInput): string {
       layer.op,
       shapeText(layer.shape),
       grouped(layer.weights),
-      at ? percent(at.sparsityAtLimit) : NOTHING,
-      at ? grouped(at.keptAtLimit) : NOTHING,
-      at ? percent(at.curvatureShare) : NOTHING,
+      known(at?.sparsityAtLimit, percent),
+      known(at?.keptAtLimit, grouped),
+      known(at?.curvatureShare, percent),
     ];
   });
   const table = align([[...COLUMNS], ...rows]);
   if (rows.length === 0) table.push('# no prunable layers: only weights of Conv, ConvTranspose, Gemm and MatMul count');
   return [...header(input), '', ...table, ''].join('\n');
+}
+
+function known(value: number | null | undefined, text: (value: number) => string): string {
+  return value === null || value === undefined ? NOTHING : text(value);
 }
 
 /** The document when the checkpoint cannot be read. */
@@ -137,8 +141,20 @@ export function placeWarnings(text: string, warnings: readonly AnalysisWarning[]
   });
 }
 
-/** What a hint at the end of a layer's line says; the columns hold the rest. */
-export function layerHint(layer: LayerResult, kept: number): string {
-  if (layer.keptAtLimit === 0) return 'vanishes at the limit';
-  return `${percent(layer.keptAtLimit / Math.max(1, kept))} of kept weights`;
+/**
+ * What a hint at the end of a layer's line says; the columns hold the rest.
+ * Null where no limit is known.
+ *
+ * @param kept weights that all layers keep
+ */
+export function layerHint({ keptAtLimit }: LayerResult, kept: number): string | null {
+  if (keptAtLimit === null) return null;
+  if (keptAtLimit === 0) return 'vanishes at the limit';
+  return `${percent(keptAtLimit / Math.max(1, kept))} of kept weights`;
+}
+
+export function keptWeights(layers: Iterable<LayerResult>): number {
+  let kept = 0;
+  for (const { keptAtLimit } of layers) kept += keptAtLimit ?? 0;
+  return kept;
 }

@@ -40,8 +40,8 @@ Measured and predicted ΔL agree within a factor of 2 up to 83.8 %: the edge of 
 
 Pruned at once and measured, the largest sparsity that keeps:
 criterion                     samples                 sparsity
-accuracy not below the dense  1,017 test  41.2 % (22.1–56.3 %)
-accuracy within 1 point       1,017 test  60.1 % (51.3–65.3 %)
+accuracy not below the dense  1,017 test  41.2 % (22.1–56.4 %)
+accuracy within 1 point       1,017 test  60.1 % (51.2–65.4 %)
 loss within 0.076 nats        1,017 test    66.1 % (64–68.1 %)
 The range is a 95 % interval: what other samples, as many, and a finer grid could still move.
 

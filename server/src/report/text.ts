@@ -162,8 +162,8 @@ function layerTable({ layers }: AnalysisResult, width: number): string[] {
 }
 
 /** Shares come from few random probes: whole percents are what they are good for. */
-function shareText(share: number): string {
-  return share > 0 && share < 0.005 ? '<1 %' : percent(share, 0);
+function shareText(share: number | null): string {
+  return share !== null && share > 0 && share < 0.005 ? '<1 %' : percent(share, 0);
 }
 
 function pathTable({ path, loss, validity }: AnalysisResult, width: number): string[] {
