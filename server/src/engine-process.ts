@@ -4,6 +4,7 @@
  */
 import { createEngine } from './engine/create';
 import { OutOfMemoryError, type CompiledGraph, type Engine } from './engine/engine';
+import { loadedLibraries } from './engine/libraries';
 import type { EngineAnswer, EngineRequest } from './engine/messages';
 import { unpackGraph } from './engine/packed-graph';
 import { toFailure } from './errors';
@@ -51,6 +52,8 @@ async function serve(request: EngineRequest): Promise<EngineAnswer> {
       graphs.delete(request.graph);
       return { kind: 'disposed' };
     }
+    case 'libraries':
+      return { kind: 'libraries', paths: loadedLibraries() };
   }
 }
 

@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import { curvatureProgram } from '../curvature/programs';
 import { GraphBuilder } from '../graph/builder';
 import { resnet18 } from '../../../test/models/resnet18';
-import { parseDevice } from './device';
 import { largestBytes, peakBytes, productFlops } from './cost';
 
 test('the peak of a chain is what two neighbours take, and its source', () => {
@@ -31,11 +30,4 @@ test('a product takes memory in proportion to the batch, and eight convolutions'
   assert.equal(productFlops(large!), 2 * productFlops(small!));
   // The activations behind the first layer, 64 channels of 32 × 32, or the largest weights.
   assert.equal(largestBytes(large!), Math.max(4 * 64 * 64 * 32 * 32, 4 * 512 * 512 * 9));
-});
-
-test('a line of the driver is read, and anything else is not', () => {
-  const device = parseDevice('NVIDIA RTX A6000, 550.54.14, 48305\n');
-  assert.deepEqual(device, { name: 'NVIDIA RTX A6000', driver: '550.54.14', free: 48305 * 2 ** 20 });
-  assert.equal(parseDevice('No devices were found\n'), undefined);
-  assert.equal(parseDevice('GPU, 1.2, [N/A]\n'), undefined);
 });

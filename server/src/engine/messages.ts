@@ -18,11 +18,14 @@ export type EngineRequest =
     }
   | { readonly kind: 'compile'; readonly graph: PackedGraph; readonly parameters: readonly Parameter[] }
   | { readonly kind: 'run'; readonly graph: number; readonly feeds: ReadonlyMap<string, Float32Array> }
-  | { readonly kind: 'dispose'; readonly graph: number };
+  | { readonly kind: 'dispose'; readonly graph: number }
+  /** Which shared libraries the process has loaded by now. */
+  | { readonly kind: 'libraries' };
 
 export type EngineAnswer =
   | { readonly kind: 'created'; readonly description: EngineDescription }
   | { readonly kind: 'compiled'; readonly graph: number; readonly feeds: ReadonlyMap<string, Shape> }
   | { readonly kind: 'results'; readonly results: ReadonlyMap<string, Float32Array> }
   | { readonly kind: 'disposed' }
+  | { readonly kind: 'libraries'; readonly paths: readonly string[] }
   | { readonly kind: 'failed'; readonly message: string; readonly outOfMemory: boolean };

@@ -9,6 +9,8 @@ import type { Graph, Shape } from '../graph/ir';
 /** An engine that lives in a process of its own, and that may be killed. */
 export interface RemoteEngine extends Engine {
   readonly pid: number;
+  /** Shared libraries that its process has loaded by now, by path. */
+  libraries(): Promise<readonly string[]>;
 }
 
 /**
@@ -17,16 +19,21 @@ export interface RemoteEngine extends Engine {
  * job: whatever was asked is answered with an `AnalysisError`.
  *
  * @param entry script of the engine process
+ * @param env its environment
  */
-export function remoteEngines(entry: string): (...args: Parameters<EngineFactory>) => Promise<RemoteEngine> {
+export function remoteEngines(
+  entry: string,
+  env: NodeJS.ProcessEnv = process.env,
+): (...args: Parameters<EngineFactory>) => Promise<RemoteEngine> {
   return async (provider, threads, modules = []) => {
-    const connection = new Connection(entry);
+    const connection = new Connection(entry, env);
     try {
       const { description } = await connection.ask({ kind: 'create', provider, threads, modules }, 'created');
       return {
         description,
         pid: connection.pid,
         compile: (graph, options) => compile(connection, graph, options),
+        libraries: async () => (await connection.ask({ kind: 'libraries' }, 'libraries')).paths,
         dispose: () => connection.end(),
       };
     } catch (error) {
@@ -73,12 +80,12 @@ class Connection {
   private failure: Error | undefined;
   private lastWords = '';
 
-  constructor(entry: string) {
+  constructor(entry: string, env: NodeJS.ProcessEnv) {
     this.child = fork(entry, [], {
       serialization: 'advanced',
       execArgv: [],
       // TF32 keeps ten bits of a product; float32 is promised.
-      env: { ...process.env, NVIDIA_TF32_OVERRIDE: '0' },
+      env: { ...env, NVIDIA_TF32_OVERRIDE: '0' },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -109,7 +116,8 @@ class Connection {
       });
     });
     if (answer.kind === 'failed') {
-      throw answer.outOfMemory ? new OutOfMemoryError(answer.message) : new AnalysisError(answer.message);
+      if (answer.outOfMemory) throw new OutOfMemoryError(answer.message);
+      throw new AnalysisError(answer.message + this.missingLibrary());
     }
     if (answer.kind !== kind) throw new AnalysisError(`the engine process answered ${answer.kind} for ${kind}`);
     return answer as Answer<K>;
@@ -120,6 +128,12 @@ class Connection {
     this.failure ??= new AnalysisError('the engine was disposed of');
     this.child.kill('SIGKILL');
     await this.gone;
+  }
+
+  /** A runtime says on its standard error alone which library it missed. */
+  private missingLibrary(): string {
+    const match = /([^\s/:]+): cannot open shared object file/.exec(this.lastWords);
+    return match === null ? '' : `; it misses ${match[1]}`;
   }
 
   private quote(): string {
