@@ -3,10 +3,11 @@
 Usage: python3 test/checkpoints/table.py DATA (with torch, safetensors, h5py and onnx; DATA holds checkpoints/)
 
 Per file the oracle and what it read: name, dtype, shape and the first 16 digits
-of the SHA-256 of the elements as little-endian bytes in row-major order. Nothing is unpickled but by
-torch.load(weights_only=True), and of the folder with malicious files nothing at
-all. Where no other program reads a file so (whole modules, TorchScript), the
-archive's own storages are the oracle: the SHA-256 of every `data/N`.
+of the SHA-256 of the elements as little-endian bytes in row-major order. Nothing
+is unpickled: pickles are taken apart by pickletools, which makes no call, and
+those of the folder with malicious files not at all. Where that does not say
+which tensors there are (whole modules, TorchScript), the archive's own storages
+are the oracle: the SHA-256 of every `data/N`.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ import onnx
 import safetensors
 import torch
 from onnx import numpy_helper
+from pickled_tensors import tensors_of
 
 root = os.path.join(sys.argv[1], 'checkpoints')
 
@@ -44,23 +46,13 @@ def of_numpy(array):
     return described(str(array.dtype), array.shape, np.ascontiguousarray(array).tobytes())
 
 
-def flat(value, name=''):
-    if isinstance(value, torch.Tensor):
-        return {name: of_torch(value)}
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
-    found = {}
-    for key, child in items:
-        found.update(flat(child, f'{name}.{key}' if name else str(key)))
-    return found
-
-
 def pytorch(path):
     try:
-        loaded = torch.load(path, weights_only=True, map_location='cpu')
-        return {'oracle': 'torch.load(weights_only=True)', 'tensors': flat(loaded)}
-    except Exception as error:
-        if not zipfile.is_zipfile(path):
-            return {'oracle': 'torch.load(weights_only=True)', 'error': type(error).__name__}
+        tensors = tensors_of(path, described)
+    except IndexError as error:
+        return {'oracle': 'pickletools', 'error': str(error)}
+    if tensors is not None:
+        return {'oracle': 'pickletools', 'tensors': tensors}
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if '/data/' in name or '/constants/' in name]
         return {'oracle': 'zipfile', 'storages': sorted({sha(archive.read(name)) for name in names})}
