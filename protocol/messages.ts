@@ -18,6 +18,7 @@ import type {
 } from './analysis';
 import type { PruneEvent, PruneRequest } from './prune';
 import type { Run, RunId } from './runs';
+import type { RetrainRequest } from './retrain';
 import type { TrainRequest } from './train';
 
 export type JobId = RunId;
@@ -148,9 +149,11 @@ export interface JournalPlace {
   readonly path: string;
   readonly key: string;
 }
-/** A training, which the command line alone starts; it answers with `TrainEvent`. */
-export type TrainTask = { readonly kind: 'train'; readonly request: TrainRequest };
-/** Sent to a compute process at work: to end a training after the epoch in progress. */
+/** What the command line alone starts: a training, which answers with `TrainEvent`, and the search for the retrained limit, with `RetrainEvent`. */
+export type TrainTask =
+  | { readonly kind: 'train'; readonly request: TrainRequest }
+  | { readonly kind: 'retrain'; readonly request: RetrainRequest };
+/** Sent to a compute process at work: to end a training, or the search that it belongs to, after the epoch in progress. */
 export type Interrupt = { readonly kind: 'stop' };
 
 /** Extension host → limit panel. */

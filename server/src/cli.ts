@@ -11,6 +11,7 @@ import { fail, surviveClosedPipes, write } from './cli/output';
 import { asTyped } from './cli/paths';
 import { pruneCommand } from './cli/prune';
 import { outputWidth } from './cli/terminal';
+import { retrainCommand } from './cli/retrain';
 import { trainCommand } from './cli/train';
 import { toFailure } from './errors';
 import { summaryJson } from './report/json';
@@ -31,6 +32,8 @@ async function main(): Promise<void> {
       return pruneCommand(command);
     case 'train':
       return trainCommand(command);
+    case 'retrain':
+      return retrainCommand(command);
   }
 }
 

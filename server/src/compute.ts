@@ -4,12 +4,14 @@
  */
 import { join } from 'node:path';
 import type { FromCompute, Interrupt, JournalPlace, ToCompute, TrainTask } from '../../protocol/messages';
+import type { RetrainEvent } from '../../protocol/retrain';
 import type { TrainEvent } from '../../protocol/train';
 import { analyze, LOCAL_ENGINES } from './analysis/analyze';
 import { NO_JOURNAL, type Journal } from './analysis/journal';
 import { remoteEngines } from './engine/remote';
 import { toFailure } from './errors';
 import { JournalFile } from './files/journal-file';
+import { retrain } from './lomp/retrain';
 import { train } from './lomp/train';
 import { prune } from './prune/prune';
 
@@ -33,7 +35,8 @@ async function run(task: ToCompute | TrainTask): Promise<void> {
   try {
     if (task.kind === 'analyze') await analyze(task.request, send, openJournal(task.journal) ?? NO_JOURNAL, engines);
     else if (task.kind === 'prune') await send({ kind: 'pruned', result: await prune(task.request, send) });
-    else await train(task.request, send, () => stopping);
+    else if (task.kind === 'train') await train(task.request, send, () => stopping);
+    else await retrain(task.request, send, () => stopping);
   } catch (error) {
     await send({ kind: 'failed', error: toFailure(error) });
   }
@@ -50,7 +53,7 @@ function openJournal(place: JournalPlace | undefined): Journal | null {
 }
 
 /** Resolves when the message has left the process: a session blocks the event loop, and nothing would be sent. */
-function send(event: FromCompute | TrainEvent): Promise<void> {
+function send(event: FromCompute | TrainEvent | RetrainEvent): Promise<void> {
   return new Promise((resolve, reject) => {
     process.send!(event, undefined, undefined, (error) => (error === null ? resolve() : reject(error)));
   });

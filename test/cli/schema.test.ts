@@ -18,6 +18,7 @@ import type {
   TensorSummary,
 } from '../../protocol/analysis';
 import type { PrunedLayer, PruneResult } from '../../protocol/prune';
+import type { RetrainBracket, RetrainOptions, RetrainResult, RetrainTrial } from '../../protocol/retrain';
 import { run } from './command';
 import { schema, schemaErrors, type SchemaName, type SchemaNode } from './schema';
 import { tinySubject } from './subject';
@@ -202,6 +203,24 @@ const pruned: Properties<PruneResult> = {
 };
 const prunedLayer: Properties<PrunedLayer> = { name: r, op: r, shape: r, weights: r, kept: r, sparsity: r };
 
+const retrained: Properties<RetrainResult> = {
+  checkpoint: r,
+  output: r,
+  weights: r,
+  samples: r,
+  dense: r,
+  epsilon: r,
+  trials: r,
+  brackets: r,
+  limit: r,
+  options: r,
+};
+const retrainedDefinitions = {
+  trial: { seed: r, sparsity: r, kept: r, epochs: r, loss: r, reached: r } satisfies Properties<RetrainTrial>,
+  bracket: { seed: r, reached: r, score: r, missed: r } satisfies Properties<RetrainBracket>,
+  options: { training: r, epsilon: r, seeds: r, tolerance: r } satisfies Properties<RetrainOptions>,
+};
+
 function assertProperties(node: SchemaNode | undefined, expected: Readonly<Record<string, string>>): void {
   assert.ok(node !== undefined);
   const names = Object.keys(expected);
@@ -220,6 +239,11 @@ test('the schemas have the properties of the types', () => {
   const ofPruned = schema('pruned');
   assertProperties(ofPruned, pruned);
   assertProperties(ofPruned.$defs!['layer'], prunedLayer);
+  const ofRetrained = schema('retrained');
+  assertProperties(ofRetrained, retrained);
+  for (const [name, expected] of Object.entries(retrainedDefinitions)) {
+    assertProperties(ofRetrained.$defs![name], expected);
+  }
 });
 
 test('every property is described, every object is closed', () => {
@@ -234,7 +258,7 @@ test('every property is described, every object is closed', () => {
     if (node.items) visit(node.items, `${place}[]`);
     for (const [name, definition] of Object.entries(node.$defs ?? {})) visit(definition, `${place}#${name}`);
   };
-  for (const name of ['result', 'summary', 'pruned'] as const) visit(schema(name), name);
+  for (const name of ['result', 'summary', 'pruned', 'retrained'] as const) visit(schema(name), name);
 });
 
 /** Keys of every object within `value`, as the path to it. */

@@ -5,7 +5,7 @@ import Ajv2020, { type ErrorObject, type ValidateFunction } from 'ajv/dist/2020'
 import { projectRoot } from '../outside';
 
 /** The published schemas of what the command writes. */
-export type SchemaName = 'result' | 'summary' | 'pruned';
+export type SchemaName = 'result' | 'summary' | 'pruned' | 'retrained';
 
 export function schema(name: SchemaName): SchemaNode {
   const path = join(projectRoot(), 'server/src/report', `${name}.schema.json`);

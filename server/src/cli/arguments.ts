@@ -14,6 +14,7 @@ import {
 import { onlyFile, parse, pathOption, Values } from './option-values';
 import type { TypedPath } from './paths';
 import { parsePrune, PRUNE_USAGE, type PruneCommand } from './prune-arguments';
+import { parseRetrain, RETRAIN_USAGE, type RetrainCommand } from './retrain-arguments';
 import { parseTrain, TRAIN_USAGE, type TrainCommand } from './train-arguments';
 
 export type Command =
@@ -31,7 +32,8 @@ export type Command =
       readonly report: TypedPath | undefined;
     }
   | PruneCommand
-  | TrainCommand;
+  | TrainCommand
+  | RetrainCommand;
 
 const USAGE = `Usage: pruning-limit COMMAND [OPTION ...]
 
@@ -42,6 +44,7 @@ Commands
   analyze FILE   compute the pruning limit from the curvature of the loss
   prune FILE     write a checkpoint with the smallest weights set to zero
   train FILE     train with an L1 penalty, from a checkpoint or from nothing
+  retrain FILE   find up to which sparsity pruning can be made good by training
 
 pruning-limit COMMAND --help says more. Exit status: 0 done, 1 analysis failed,
 2 bad usage or input.
@@ -80,6 +83,7 @@ const COMMAND_USAGE: Readonly<Record<string, string>> = {
   analyze: ANALYZE_USAGE,
   prune: PRUNE_USAGE,
   train: TRAIN_USAGE,
+  retrain: RETRAIN_USAGE,
 };
 
 /**
@@ -96,6 +100,7 @@ export function parseCommand(argv: readonly string[]): Command {
   if (name === 'analyze') return parseAnalyze(rest);
   if (name === 'prune') return parsePrune(rest) ?? { kind: 'help', text: PRUNE_USAGE };
   if (name === 'train') return parseTrain(rest) ?? { kind: 'help', text: TRAIN_USAGE };
+  if (name === 'retrain') return parseRetrain(rest) ?? { kind: 'help', text: RETRAIN_USAGE };
   throw new InputError(`unknown command: ${name}; see pruning-limit --help`);
 }
 

@@ -26,18 +26,8 @@ export const TRAIN_DEFAULTS = {
 
 const architectureLines = [...ARCHITECTURES].map(([name, about]) => `  ${name.padEnd(21)}${about}`).join('\n');
 
-export const TRAIN_USAGE = `Usage: pruning-limit train FILE --data PATH -o OUT.onnx [OPTION ...]
-       pruning-limit train --architecture NAME --data PATH -o OUT.onnx [OPTION ...]
-
-Trains a classifier by stochastic gradient descent with an L1 penalty, so that
-it can be pruned: from the weights of an ONNX checkpoint, or from fresh ones.
-The checkpoint is written after every epoch. A training that was cut off goes
-on with --resume and ends at the same bytes.
-
-Architectures
-${architectureLines}
-
-Data
+/** The data of whatever trains. */
+export const TRAINING_DATA_USAGE = `Data
   --data PATH            a file or a folder: idx, CIFAR binary, .npy, .npz, CSV
   --split train|test     which part of it to train on (default train)
   --evaluate test|train|none
@@ -49,7 +39,26 @@ Data
   --samples N|all        how many, stratified by class (default all)
   --crop N               pad images by N pixels and cut them out at random
   --flip                 mirror every other image, at random
+`;
 
+export const TRAINING_RUNNING_USAGE = `Running
+  --threads N            default: as many as the engine likes
+  --memory N             most MiB of memory (default: 70 % of the machine's)
+  --seed N               of fresh weights, order and variations (default 1)
+`;
+
+export const TRAIN_USAGE = `Usage: pruning-limit train FILE --data PATH -o OUT.onnx [OPTION ...]
+       pruning-limit train --architecture NAME --data PATH -o OUT.onnx [OPTION ...]
+
+Trains a classifier by stochastic gradient descent with an L1 penalty, so that
+it can be pruned: from the weights of an ONNX checkpoint, or from fresh ones.
+The checkpoint is written after every epoch. A training that was cut off goes
+on with --resume and ends at the same bytes.
+
+Architectures
+${architectureLines}
+
+${TRAINING_DATA_USAGE}
 Training
   --epochs N             default 20
   --batch N              samples per step (default 128)
@@ -80,17 +89,13 @@ Output
   --limit-every N        predict the pruning limit after every N epochs
   --json                 one JSON object on standard output, nothing else there
 
-Running
-  --threads N            default: as many as the engine likes
-  --memory N             most MiB of memory (default: 70 % of the machine's)
-  --seed N               of fresh weights, order and variations (default 1)
-
+${TRAINING_RUNNING_USAGE}
 Near zero are weights below 0.001. An interrupt (Ctrl-C) ends after the epoch in
 progress, a second one at once; nothing that was written is lost.
 `;
 
-const OPTIONS = {
-  architecture: { type: 'string' },
+/** What every command that trains takes. */
+export const TRAINING_OPTIONS = {
   data: { type: 'string' },
   split: { type: 'string' },
   evaluate: { type: 'string' },
@@ -111,27 +116,32 @@ const OPTIONS = {
   'weight-decay': { type: 'string' },
   l1: { type: 'string' },
   'l1-mode': { type: 'string' },
-  mask: { type: 'string' },
-  'target-sparsity': { type: 'string' },
-  'accuracy-budget': { type: 'string' },
-  'l1-range': { type: 'string' },
   output: { type: 'string', short: 'o' },
   resume: { type: 'boolean' },
   force: { type: 'boolean' },
-  'limit-every': { type: 'string' },
   json: { type: 'boolean' },
   threads: { type: 'string' },
   memory: { type: 'string' },
   seed: { type: 'string' },
 } as const;
 
+const OPTIONS = {
+  ...TRAINING_OPTIONS,
+  architecture: { type: 'string' },
+  mask: { type: 'string' },
+  'target-sparsity': { type: 'string' },
+  'accuracy-budget': { type: 'string' },
+  'l1-range': { type: 'string' },
+  'limit-every': { type: 'string' },
+} as const;
+
 type OptionName = keyof typeof OPTIONS;
 
 type TrainValues = Values<OptionName>;
+export type TrainingValues = Values<keyof typeof TRAINING_OPTIONS>;
 
 /** Numbers with commas between. */
-function list(values: TrainValues, name: OptionName): number[] | undefined {
-  const text = values.text(name);
+function list(text: string | undefined, name: string): number[] | undefined {
   const numbers = text?.split(',').map((part) => (part.trim() === '' ? NaN : Number(part)));
   if (numbers?.every(Number.isFinite) === false) {
     throw new InputError(`--${name} takes numbers with commas between, not ${JSON.stringify(text)}`);
@@ -140,25 +150,29 @@ function list(values: TrainValues, name: OptionName): number[] | undefined {
 }
 
 /**
- * @returns undefined when help was asked for
- * @throws InputError for an unknown option, a missing or a bad value
+ * How a training goes, without a mask and a prediction of the limit.
+ *
+ * @param fallback epochs and rate where none are given
+ * @throws InputError for a missing or a bad value
  */
-export function parseTrain(argv: readonly string[]): TrainCommand | undefined {
-  const parsed = parse(argv, 'train', OPTIONS);
-  if (parsed.values['help']) return undefined;
-  const values: TrainValues = new Values(parsed.values);
-  const { source, path } = parseSource(values.text('architecture'), parsed.positionals);
+export function readTraining(
+  values: TrainingValues,
+  command: string,
+  fallback: { readonly epochs: number; readonly rate: number },
+): { readonly options: TrainOptions; readonly data: TypedPath; readonly output: TypedPath } {
+  const required = <T>(value: T | undefined, problem: string): T => {
+    if (value === undefined) throw new InputError(`${problem}; see pruning-limit ${command} --help`);
+    return value;
+  };
   const output = required(pathOption(values.text('output'), '--output'), 'no output: give -o OUT.onnx');
   const data = required(
     pathOption(values.text('data'), '--data'),
     'no data: give --data PATH, the samples to train on',
   );
-  const mask = values.text('mask');
-  const maskFile = mask === undefined || mask === 'zeros' ? undefined : pathOption(mask, '--mask');
   const normalize = values.text('normalize');
   const layout = choice(values.text('layout'), '--layout', ['nchw', 'nhwc'], undefined);
   const evaluation = choice(values.text('evaluate'), '--evaluate', ['test', 'train', 'none'], 'test');
-  const epochs = values.integer('epochs', TRAIN_DEFAULTS.epochs, 1, 1_000_000);
+  const epochs = values.integer('epochs', fallback.epochs, 1, 1_000_000);
   const options: TrainOptions = {
     data: {
       path: data.absolute,
@@ -172,7 +186,7 @@ export function parseTrain(argv: readonly string[]): TrainCommand | undefined {
     evaluation: evaluation === 'none' ? null : evaluation,
     epochs,
     batch: values.integer('batch', TRAIN_DEFAULTS.batch, 1, 65_536),
-    rate: values.number('rate', TRAIN_DEFAULTS.rate, Number.MIN_VALUE),
+    rate: values.number('rate', fallback.rate, Number.MIN_VALUE),
     schedule: parseSchedule(values, epochs),
     warmup: values.number('warmup', 0, 0, epochs),
     momentum: values.number('momentum', TRAIN_DEFAULTS.momentum, 0, 0.9999),
@@ -181,10 +195,30 @@ export function parseTrain(argv: readonly string[]): TrainCommand | undefined {
     l1Mode: choice(values.text('l1-mode'), '--l1-mode', ['subgradient', 'proximal'], 'subgradient'),
     crop: values.integer('crop', 0, 0, 1024),
     flip: values.flag('flip'),
-    mask: maskFile !== undefined ? { path: maskFile.absolute } : mask === 'zeros' ? 'zeros' : 'none',
+    mask: 'none',
     seed: values.integer('seed', 1, 0, 2 ** 32 - 1),
     threads: values.integer('threads', 0, 0, 1024),
     memory: values.integer('memory', 0, 0, Number.MAX_SAFE_INTEGER),
+    limitEvery: 0,
+  };
+  return { options, data, output };
+}
+
+/**
+ * @returns undefined when help was asked for
+ * @throws InputError for an unknown option, a missing or a bad value
+ */
+export function parseTrain(argv: readonly string[]): TrainCommand | undefined {
+  const parsed = parse(argv, 'train', OPTIONS);
+  if (parsed.values['help']) return undefined;
+  const values: TrainValues = new Values(parsed.values);
+  const { source, path } = parseSource(values.text('architecture'), parsed.positionals);
+  const { options: training, data, output } = readTraining(values, 'train', TRAIN_DEFAULTS);
+  const mask = values.text('mask');
+  const maskFile = mask === undefined || mask === 'zeros' ? undefined : pathOption(mask, '--mask');
+  const options: TrainOptions = {
+    ...training,
+    mask: maskFile !== undefined ? { path: maskFile.absolute } : mask === 'zeros' ? 'zeros' : 'none',
     limitEvery: values.integer('limit-every', 0, 0, 1_000_000),
   };
   const search = parseSearch(values, options);
@@ -198,11 +232,6 @@ export function parseTrain(argv: readonly string[]): TrainCommand | undefined {
     ...(search !== undefined && { search }),
   };
   return { kind: 'train', request, paths, output, json: values.flag('json') };
-}
-
-function required<T>(value: T | undefined, problem: string): T {
-  if (value === undefined) throw new InputError(`${problem}; see pruning-limit train --help`);
-  return value;
 }
 
 function parseSource(
@@ -221,9 +250,9 @@ function parseSource(
   return { source: { kind: 'checkpoint', path: path.absolute }, path };
 }
 
-function parseSchedule(values: TrainValues, epochs: number): Schedule {
+function parseSchedule(values: TrainingValues, epochs: number): Schedule {
   const kind = choice(values.text('schedule'), '--schedule', ['constant', 'cosine', 'multistep'], 'cosine');
-  const milestones = list(values, 'milestones');
+  const milestones = list(values.text('milestones'), 'milestones');
   if (kind !== 'multistep') {
     if (milestones !== undefined || values.text('factor') !== undefined) {
       throw new InputError(`--milestones and --factor go with --schedule multistep, not ${kind}`);
@@ -249,7 +278,7 @@ function parseSearch(values: TrainValues, { l1 }: TrainOptions): SearchOptions |
     throw new InputError(`--target-sparsity out of range: ${text}; give a fraction between 0 and 1, such as 0.95`);
   }
   if (l1 > 0) throw new InputError('--l1 and --target-sparsity: the search chooses the penalty; give one of them');
-  const range = list(values, 'l1-range') ?? TRAIN_DEFAULTS.range;
+  const range = list(values.text('l1-range'), 'l1-range') ?? TRAIN_DEFAULTS.range;
   const [from, to] = range as readonly [number, number];
   if (range.length !== 2 || !(from > 0 && to > from)) {
     throw new InputError(`--l1-range takes LOW,HIGH with 0 < LOW < HIGH, not ${values.text('l1-range')}`);

@@ -70,3 +70,21 @@ test('elsewhere steps are lines, few of them, and paths are as they were typed',
   assert.equal(lines.length, 3, text());
   assert.equal(lines.at(-1), 'out.onnx goes on');
 });
+
+test('a trial of the retrained limit says what it is and what came of it', () => {
+  const { shown, text } = display(false);
+  const trial = { seed: 1, sparsity: 0.964, kept: 9583, epochs: 3, loss: 0.0212, reached: true };
+  shown.show({ kind: 'attempt', ...trial });
+  shown.show({ kind: 'attempted', trial, target: 0.0231 });
+  shown.show({ kind: 'attempted', trial: { ...trial, epochs: 0 }, target: 0.0231 });
+  shown.show({ kind: 'attempted', trial: { ...trial, epochs: 1, loss: 0.03, reached: false }, target: 0.0231 });
+  shown.show({ kind: 'attempted', trial: { ...trial, loss: null, reached: false }, target: 0.0231 });
+  assert.deepEqual(text().split('\n'), [
+    'seed 1, 96.40 %, 9,583 weights kept:',
+    'came back: loss 0.0212 after 3 epochs, allowed 0.0231',
+    'came back: loss 0.0212 at once, allowed 0.0231',
+    'did not come back: loss 0.03 after 1 epoch, allowed 0.0231',
+    'did not come back: the training diverged',
+    '',
+  ]);
+});

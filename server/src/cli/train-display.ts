@@ -1,4 +1,5 @@
 import { duration, grouped, percent, percentRange, significant } from '../../../protocol/numbers';
+import type { RetrainEvent, RetrainTrial } from '../../../protocol/retrain';
 import type { EpochRecord, SearchTrial, TrainEvent } from '../../../protocol/train';
 import type { DisplayStream } from './terminal';
 
@@ -21,10 +22,12 @@ export class TrainDisplay {
     private readonly now: () => number = () => performance.now(),
   ) {}
 
-  show(event: Extract<TrainEvent, { readonly kind: 'step' | 'epoch' | 'trial' | 'note' }>): void {
+  show(event: Exclude<TrainEvent | RetrainEvent, { readonly kind: 'trained' | 'retrained' | 'failed' }>): void {
     if (event.kind === 'step') return this.step(event);
     if (event.kind === 'epoch') return this.line(epochText(event.record, event.epochs));
     if (event.kind === 'trial') return this.line(trialText(event.trial));
+    if (event.kind === 'attempt') return this.line(attemptText(event));
+    if (event.kind === 'attempted') return this.line(attemptedText(event.trial, event.target));
     this.line(this.asTyped(event.message));
   }
 
@@ -80,4 +83,16 @@ export function trialText({ l1, dense, pruned, ok }: SearchTrial): string {
   const right = (score: SearchTrial['dense']): string =>
     `${percent(score.correct / score.total, 2)} (${grouped(score.correct)})`;
   return `μ ${significant(l1)}: ${right(dense)} dense, ${right(pruned)} pruned, ${ok ? 'will do' : 'will not do'}`;
+}
+
+/** `seed 1, 96.40 %, 9,583 weights kept:` */
+function attemptText({ seed, sparsity, kept }: Extract<RetrainEvent, { kind: 'attempt' }>): string {
+  return `seed ${seed}, ${percent(sparsity, 2)}, ${grouped(kept)} weights kept:`;
+}
+
+/** `came back: loss 0.0212 after 3 epochs, allowed 0.0231` */
+export function attemptedText({ epochs, loss, reached }: RetrainTrial, target: number): string {
+  if (loss === null) return 'did not come back: the training diverged';
+  const when = epochs === 0 ? 'at once' : `after ${epochs} ${epochs === 1 ? 'epoch' : 'epochs'}`;
+  return `${reached ? 'came back' : 'did not come back'}: loss ${significant(loss, 4)} ${when}, allowed ${significant(target, 4)}`;
 }

@@ -11,7 +11,7 @@ export interface ComputeListener<Event = FromCompute> {
 }
 
 /** Kinds of the events that end a job. */
-const ENDINGS: ReadonlySet<string> = new Set(['done', 'pruned', 'trained', 'failed']);
+const ENDINGS: ReadonlySet<string> = new Set(['done', 'pruned', 'trained', 'retrained', 'failed']);
 
 /** How long a compute process may take to go after its last event, in milliseconds. */
 const PATIENCE = 5000;

@@ -1,6 +1,6 @@
 import { readFile, rm, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
-import type { EpochRecord, TrainEvent, TrainOptions } from '../../../protocol/train';
+import type { EpochRecord, Score, TrainEvent, TrainOptions } from '../../../protocol/train';
 import { NEAR_ZERO } from '../../../protocol/train';
 import { analyze } from '../analysis/analyze';
 import type { MemoryGuard } from '../analysis/memory';
@@ -19,18 +19,22 @@ import { DivergenceError, Training } from './training';
 
 /** What a training tells; awaited, so that a slow listener slows it instead of losing events. */
 export type TrainListener = (event: TrainEvent) => void | Promise<void>;
+/** What of it a single training tells. */
+export type RunListener = (event: Exclude<TrainEvent, { kind: 'trained' | 'trial' }>) => void | Promise<void>;
 
 /** What the trainings of one command share. */
 export interface Surroundings {
   readonly engine: Engine;
   readonly memory: MemoryGuard;
-  readonly listener: TrainListener;
+  readonly listener: RunListener;
   /** Whether somebody asked to end after the epoch in progress. */
   readonly shouldStop: () => boolean;
   /** Whether what belongs to another training may be replaced. */
   readonly overwrite: boolean;
   /** Whether even a training that has made it to its end is made again. */
   readonly anew: boolean;
+  /** A training ends as soon as it is evaluated like that, be it before its first epoch. */
+  readonly until?: (score: Score) => boolean;
 }
 
 export interface RunOutcome {
@@ -38,6 +42,8 @@ export interface RunOutcome {
   readonly finished: boolean;
   /** Weights and running statistics as they are now. */
   readonly values: ReadonlyMap<string, Float32Array>;
+  /** What they are worth; null where nothing is evaluated. */
+  readonly score: Score | null;
 }
 
 /** Samples on which the limit is predicted, and what it may cost. */
@@ -116,17 +122,25 @@ export class TrainingRun {
     }
     await this.begin();
     const { epochs } = this.options;
-    let stopped = this.around.shouldStop();
+    const { shouldStop, until } = this.around;
+    const { values } = this.training.trainer;
+    let score = this.records.at(-1)?.score ?? null;
+    if (until !== undefined && this.records.length === 0) score = await this.scorer!.score(values);
+    const arrived = (): boolean => score !== null && until?.(score) === true;
+    const ended = (): boolean => shouldStop() || arrived();
+    let stopped = ended();
+    if (arrived() && this.records.length === 0) await this.writeCheckpoint();
     while (this.records.length < epochs && !stopped) {
       await this.epoch(this.records.length);
-      stopped = this.around.shouldStop();
+      score = this.records.at(-1)!.score;
+      stopped = ended();
     }
     const finished = this.records.length === epochs;
     if (finished) {
       await this.writeCheckpoint();
       await rm(statePath(this.output), { force: true });
     }
-    return { records: this.records, finished, values: this.training.trainer.values };
+    return { records: this.records, finished, values, score };
   }
 
   /** What the output holds when this very training has made it to its end: it is not to be made again. */
@@ -149,6 +163,7 @@ export class TrainingRun {
       records: provenance.records,
       finished: true,
       values: new Map(stored.map(({ name, value }) => [name, value])),
+      score: provenance.records.at(-1)!.score,
     };
   }
 

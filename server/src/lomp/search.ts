@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { EpochRecord, Score, SearchOptions, SearchTrial, TrainOptions } from '../../../protocol/train';
 import { AnalysisError, InputError } from '../errors';
 import { Magnitudes } from '../limit/magnitudes';
-import { EVALUATION_BATCH, TrainingRun, type RunOutcome, type Surroundings } from './run';
+import { EVALUATION_BATCH, TrainingRun, type RunOutcome, type Surroundings, type TrainListener } from './run';
 import { Scorer } from './scorer';
 import type { TrainSubject } from './subject';
 
@@ -17,6 +17,10 @@ export interface SearchOutcome {
   readonly records: readonly EpochRecord[];
   readonly finished: boolean;
   readonly trials: readonly SearchTrial[];
+}
+
+interface SearchSurroundings extends Surroundings {
+  readonly listener: TrainListener;
 }
 
 /** Where the trials of a search are kept until it ends. */
@@ -46,7 +50,7 @@ export async function searchL1(
   options: TrainOptions,
   search: SearchOptions,
   output: string,
-  around: Surroundings,
+  around: SearchSurroundings,
 ): Promise<SearchOutcome> {
   const { evaluation } = subject;
   if (evaluation === null) throw new InputError('no accuracy to search by: give --evaluate test or train');
@@ -76,7 +80,7 @@ class Search {
     private readonly options: TrainOptions,
     private readonly search: SearchOptions,
     private readonly output: string,
-    private readonly around: Surroundings,
+    private readonly around: SearchSurroundings,
     private readonly scorer: Scorer,
   ) {}
 

@@ -1,5 +1,6 @@
 import type { AnalysisResult, CheckpointSummary } from '../../../protocol/analysis';
 import type { PruneResult } from '../../../protocol/prune';
+import type { RetrainResult } from '../../../protocol/retrain';
 import type { TrainResult } from '../../../protocol/train';
 import { AnalysisError } from '../errors';
 
@@ -20,6 +21,11 @@ export function pruneJson(result: PruneResult): string {
 
 /** What a training came to as one line of JSON. */
 export function trainJson(result: TrainResult): string {
+  return toLine(result);
+}
+
+/** The retrained limit as one line of JSON; `retrained.schema.json` describes it. */
+export function retrainJson(result: RetrainResult): string {
   return toLine(result);
 }
 

@@ -15,7 +15,9 @@ const counts: readonly (readonly [string, readonly number[], number])[] = [
   ['fc5', [3, 32, 32], 3072 * 1000 + 1000 * 600 + 600 * 300 + 300 * 100 + 100 * 10],
   ['fc12', [1, 28, 28], [784, 1000, 900, 800, 750, 700, 650, 600, 500, 400, 200, 100, 10].reduce(products, 0)],
   ['fc-300-100', [1, 28, 28], 266_200],
+  ['fc-100-50', [64], 6400 + 5000 + 500],
   ['lenet', [1, 28, 28], 85_560],
+  ['lenet5', [1, 28, 28], 150 + 2400 + 256 * 120 + 120 * 84 + 840],
   ['resnet20', [3, 32, 32], 268_336],
 ];
 
@@ -35,7 +37,8 @@ for (const [name, sample, weights] of counts) {
 }
 
 test('every architecture is counted above', () => {
-  assert.deepEqual([...ARCHITECTURES.keys()].sort(), counts.map(([name]) => name).sort());
+  const known = counts.map(([name]) => (/^fc(-\d+)+$/.test(name) ? 'fc-N-N-...' : name));
+  assert.deepEqual([...ARCHITECTURES.keys()].sort(), [...new Set(known)].sort());
 });
 
 test('weights are drawn as PyTorch draws them: uniform to one over the root of the fan-in', () => {
@@ -54,4 +57,7 @@ test('the same seed draws the same weights', () => {
 test('data that do not fit are refused', () => {
   assert.throws(() => freshNetwork('lenet', [64], 10, 1), { name: 'InputError', message: /data do not fit lenet/ });
   assert.throws(() => freshNetwork('toString', [64], 10, 1), { name: 'InputError', message: /unknown architecture/ });
+  for (const name of ['fc-', 'fc-0', 'fc-10-', 'fc-1e3', 'fc-9999999']) {
+    assert.throws(() => freshNetwork(name, [64], 10, 1), { name: 'InputError', message: /unknown architecture/ }, name);
+  }
 });

@@ -21,10 +21,13 @@ const fullyConnected =
     network.linear(`fc${hidden.length + 1}`, classes);
   };
 
-function lenet(network: NetworkWriter, classes: number): void {
-  network.conv('conv1', 16, 5).relu().maxPool(2).conv('conv2', 32, 5).relu().maxPool(2).flatten();
-  network.linear('fc1', 120).relu().linear('fc2', 84).relu().linear('fc3', classes);
-}
+/** LeNet with so many channels in its two convolutions; LeCun et al. (1998) have 6 and 16. */
+const leNet =
+  (first: number, second: number) =>
+  (network: NetworkWriter, classes: number): void => {
+    network.conv('conv1', first, 5).relu().maxPool(2).conv('conv2', second, 5).relu().maxPool(2).flatten();
+    network.linear('fc1', 120).relu().linear('fc2', 84).relu().linear('fc3', classes);
+  };
 
 /** 6n + 2 layers for images of 32 × 32 (He, Zhang, Ren & Sun 2016, section 4.2), shortcuts without weights. */
 const cifarResnet =
@@ -53,8 +56,8 @@ const architectures = {
     about: 'fully connected, eleven hidden layers, 1000 to 100',
     build: fullyConnected(1000, 900, 800, 750, 700, 650, 600, 500, 400, 200, 100),
   },
-  'fc-300-100': { about: 'fully connected, 300-100 hidden', build: fullyConnected(300, 100) },
-  lenet: { about: '5×5 convolutions 16 and 32, then 120-84', smallest: 16, build: lenet },
+  lenet: { about: '5×5 convolutions 16 and 32, then 120-84', smallest: 16, build: leNet(16, 32) },
+  lenet5: { about: '5×5 convolutions 6 and 16, then 120-84', smallest: 16, build: leNet(6, 16) },
   resnet20: {
     about: 'residual, three stages of 16, 32, 64 channels',
     smallest: 8,
@@ -63,10 +66,20 @@ const architectures = {
   },
 } satisfies Record<string, Architecture>;
 
+/** Fully connected networks are named by their hidden layers. */
+const HIDDEN = /^fc((?:-[1-9]\d{0,4})+)$/;
+
 /** Names and one line about each. */
-export const ARCHITECTURES: ReadonlyMap<string, string> = new Map(
-  Object.entries(architectures).map(([name, { about }]) => [name, about]),
-);
+export const ARCHITECTURES: ReadonlyMap<string, string> = new Map([
+  ...Object.entries(architectures).map(([name, { about }]) => [name, about] as const),
+  ['fc-N-N-...', 'fully connected, so many units in each hidden layer'],
+]);
+
+function architectureOf(name: string): Architecture | undefined {
+  if (Object.hasOwn(architectures, name)) return (architectures as Record<string, Architecture>)[name];
+  const hidden = HIDDEN.exec(name)?.[1]!.slice(1).split('-').map(Number);
+  return hidden && { about: '', build: fullyConnected(...hidden) };
+}
 
 /**
  * An architecture with fresh weights for samples of `sample`, as an ONNX file.
@@ -74,9 +87,7 @@ export const ARCHITECTURES: ReadonlyMap<string, string> = new Map(
  * @throws InputError when there is none of the name, or it does not take such samples
  */
 export function freshNetwork(name: string, sample: Shape, classes: number, seed: number): Uint8Array {
-  const architecture = Object.hasOwn(architectures, name)
-    ? (architectures as Record<string, Architecture>)[name]!
-    : undefined;
+  const architecture = architectureOf(name);
   if (architecture === undefined) {
     throw new InputError(`unknown architecture: ${name}; known are ${[...ARCHITECTURES.keys()].join(', ')}`);
   }
