@@ -25,7 +25,7 @@ export type TensorLayout = 'nchw' | 'nhwc';
 export type Split = 'train' | 'test';
 
 /** What can run a network: onnxruntime's execution providers, and TensorFlow.js. */
-export const PROVIDERS = ['cpu', 'webgpu', 'cuda', 'coreml', 'dml', 'tfjs'] as const;
+export const PROVIDERS = ['cpu', 'wasm', 'webgpu', 'cuda', 'coreml', 'dml', 'tfjs'] as const;
 export type Provider = (typeof PROVIDERS)[number];
 /** `auto` takes the fastest that agrees with the CPU. */
 export const PROVIDER_CHOICES = ['auto', ...PROVIDERS] as const;

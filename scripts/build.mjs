@@ -24,7 +24,7 @@ const node = {
   format: 'cjs',
   sourcemap: true,
   logLevel: 'warning',
-  external: ['vscode', 'onnxruntime-node', 'onnxruntime-common', 'h5wasm'],
+  external: ['vscode', 'onnxruntime-node', 'onnxruntime-common', 'onnxruntime-web', 'h5wasm'],
   absWorkingDir: root,
 };
 

@@ -1,5 +1,5 @@
-// Packages the extension, one .vsix per platform: node scripts/package.mjs [target…]
-// Only listed files go in. Of onnxruntime, that is one platform's binaries, so
+// Packages the extension, one .vsix per platform: node scripts/package.mjs [target…],
+// all of them when none is named. Only listed files go in. Of onnxruntime, that is one platform's binaries, so
 // that a package is a fifth of what it would be with all of them.
 import { createVSIX } from '@vscode/vsce';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -7,11 +7,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildProduct, root } from './build.mjs';
 
-/** Target of the marketplace → folder of its binaries. */
+/** Target of the marketplace → folder of onnxruntime's binaries; null where there are none, and WebAssembly takes their place. */
 export const targets = {
   'linux-x64': 'linux/x64',
   'linux-arm64': 'linux/arm64',
   'darwin-arm64': 'darwin/arm64',
+  'darwin-x64': null,
   'win32-x64': 'win32/x64',
   'win32-arm64': 'win32/arm64',
 };
@@ -25,14 +26,21 @@ const files = [
   'media/activity.svg',
   'media/panel-light.svg',
   'media/panel-dark.svg',
+  'package.nls.json',
+  'package.nls.de.json',
+  'samples/digits.onnx',
+  'samples/pruning-limit.json',
 ];
-const folders = ['dist', 'docs/images', 'syntaxes'];
+const folders = ['dist', 'docs/images', 'l10n', 'media/walkthrough', 'samples/data', 'syntaxes'];
+/** What onnxruntime-web loads in Node. */
+const webAssembly = ['dist/ort.node.min.js', 'dist/ort-wasm-simd-threaded.mjs', 'dist/ort-wasm-simd-threaded.wasm'];
 const notShipped = /\.(ts|map|tsbuildinfo|test\.[cm]?js)$/;
 
 /** Writes `out/pruning-limit-<target>-<version>.vsix` and returns its path. */
 export async function packageExtension(target) {
   const binaries = targets[target];
-  if (!binaries) throw new Error(`unknown target: ${target}; known are ${Object.keys(targets).join(', ')}`);
+  if (binaries === undefined)
+    throw new Error(`unknown target: ${target}; known are ${Object.keys(targets).join(', ')}`);
   const stage = join(root, 'out', 'package', target);
   rmSync(stage, { recursive: true, force: true });
   mkdirSync(stage, { recursive: true });
@@ -46,18 +54,19 @@ export async function packageExtension(target) {
   };
   for (const path of [...files, ...folders]) copy(path);
 
-  const runtime = 'node_modules/onnxruntime-node';
+  const runtime = `node_modules/onnxruntime-${binaries === null ? 'web' : 'node'}`;
   const common = 'node_modules/onnxruntime-common';
-  copy(`${runtime}/dist`);
-  copy(`${runtime}/bin/napi-v6/${binaries}`);
+  const parts = binaries === null ? webAssembly : ['dist', `bin/napi-v6/${binaries}`];
+  for (const part of parts) copy(`${runtime}/${part}`);
   copy(`${common}/dist/cjs`);
   // HDF5 is a package of modules and cannot be bundled into scripts.
   const hdf5 = 'node_modules/h5wasm';
   copy(`${hdf5}/dist/node`);
   copy(`${hdf5}/LICENSE.txt`);
-  const native = join(stage, runtime, 'bin/napi-v6', binaries);
-  if (!existsSync(native) || readdirSync(native).length === 0) {
-    throw new Error(`onnxruntime-node: no binaries for ${target} in ${join(root, runtime)}; run npm install first`);
+  for (const part of parts) {
+    const path = join(stage, runtime, part);
+    if (existsSync(path) && (!statSync(path).isDirectory() || readdirSync(path).length > 0)) continue;
+    throw new Error(`${runtime}: no ${part} for ${target}; run npm install first`);
   }
   const read = (path) => JSON.parse(readFileSync(join(root, path, 'package.json'), 'utf8'));
   const write = (path, json) => writeFileSync(join(stage, path, 'package.json'), `${JSON.stringify(json, null, 2)}\n`);
@@ -65,13 +74,13 @@ export async function packageExtension(target) {
   const commonPackage = read(common);
   const versions = { 'onnxruntime-common': commonPackage.version };
   // What their install scripts need is of no use in a package.
-  write(runtime, pick(runtimePackage, ['name', 'version', 'license', 'main'], { dependencies: versions }));
+  write(runtime, pick(runtimePackage, ['name', 'version', 'license', 'main', 'exports'], { dependencies: versions }));
   write(common, pick(commonPackage, ['name', 'version', 'license', 'main', 'exports']));
   write(hdf5, pick(read(hdf5), ['name', 'version', 'license', 'type', 'exports']));
   const manifest = read('.');
   // Everything else is bundled into dist/.
   const dependencies = {
-    'onnxruntime-node': manifest.dependencies['onnxruntime-node'],
+    [runtimePackage.name]: runtimePackage.version,
     ...versions,
     h5wasm: manifest.dependencies.h5wasm,
   };
@@ -103,7 +112,7 @@ function pick(object, names, more = {}) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const wanted = process.argv.slice(2);
   await buildProduct();
-  for (const target of wanted.length > 0 ? wanted : ['linux-x64']) {
+  for (const target of wanted.length > 0 ? wanted : Object.keys(targets)) {
     const path = await packageExtension(target);
     console.log(`${path} (${(statSync(path).size / 1e6).toFixed(1)} MB)`);
   }

@@ -68,11 +68,13 @@ export async function chooseEngine(
   onLeave: (warning: string) => void,
 ): Promise<EngineChoice> {
   const { provider, threads, modules } = options;
-  const cpu = await engines.local('cpu', threads);
-  if (provider === 'cpu') return { engine: cpu, reason: '', warning: null };
+  const cpu = await engines.local(provider === 'wasm' ? 'wasm' : 'cpu', threads);
+  // Why it is not the native one.
+  const own = cpu.description.reason;
+  if (provider === 'cpu' || provider === 'wasm') return { engine: cpu, reason: own, warning: null };
   const isAsked = provider !== 'auto';
   const { providers, reason } = isAsked ? { providers: [provider], reason: '' } : engines.detect();
-  if (providers.length === 0) return { engine: cpu, reason, warning: null };
+  if (providers.length === 0) return { engine: cpu, reason: own || reason, warning: null };
   if (kinds.length === 0) return { engine: cpu, reason: 'loss and accuracy only', warning: null };
   if (!isAsked && !isWorthATrial(batching.network, kinds, cpu.description.threads)) {
     return { engine: cpu, reason: 'too little work for a GPU to pay', warning: null };
@@ -105,7 +107,7 @@ export async function chooseEngine(
     const on = device === undefined ? '' : `${device.name}, driver ${device.driver}: `;
     return { engine, reason: on + [compared, ...failures].join('; '), warning: null };
   }
-  const text = failures.join('; ');
+  const text = [...failures, ...(own === '' ? [] : [own])].join('; ');
   const warning = isAsked || isWrong ? `the CPU was used instead of ${providers.join(' and ')}: ${text}` : null;
   return { engine: cpu, reason: text, warning };
 }

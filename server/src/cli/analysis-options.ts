@@ -80,9 +80,9 @@ export const MEASURE_USAGE = `Measured curve
 
 export const RUNNING_USAGE = `Running
   --batch N              samples per run of the engine (default 128)
-  --provider NAME        auto, cpu, webgpu, cuda, coreml, dml or tfjs (default
-                         auto: the GPU where it agrees with the CPU and is
-                         faster, which is measured)
+  --provider NAME        auto, cpu, wasm, webgpu, cuda, coreml, dml or tfjs
+                         (default auto: the GPU where it agrees with the CPU
+                         and is faster, which is measured)
   --modules DIR          where TensorFlow.js is installed, for tfjs
   --threads N            default: as many as the engine likes
   --memory N             most MiB of memory (default: 70 % of the machine's)

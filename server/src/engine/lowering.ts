@@ -289,5 +289,14 @@ export const poolAdjointLowering = poolLowering((b, inputs, node) =>
   node.attributes.ceil ? lowerMaxPool(b, inputs, node) : undefined,
 );
 
+/** Pooling stays with its adjoints, unless its last window may begin behind the input. */
+export const ceilPoolLowering: LoweringRules = {
+  maxPool: (b, inputs, node) => (node.attributes.ceil ? lowerMaxPool(b, inputs, node) : undefined),
+  maxPoolGather: (b, inputs, node) =>
+    node.attributes.ceil ? lowerPoolGather(lowerMaxPool)(b, inputs, node) : undefined,
+  maxPoolScatter: (b, inputs, node) =>
+    node.attributes.ceil ? lowerPoolScatter(lowerMaxPool)(b, inputs, node) : undefined,
+};
+
 /** No pooling op stays. */
 export const wholePoolLowering = poolLowering(lowerMaxPool);

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { GraphBuilder } from '../graph/builder';
 import type { Engine } from './engine';
+import { AnalysisError } from '../errors';
 import { createOrtEngine } from './ort';
+import { loadNative, loadWebAssembly } from './ort-runtime';
 
 let engine: Engine;
 before(async () => {
@@ -31,4 +33,30 @@ test('a feed of the wrong length is refused before it runs', async () => {
 test('a provider that the platform does not have is refused by name', async () => {
   const foreign = process.platform === 'win32' ? 'coreml' : 'dml';
   await assert.rejects(createOrtEngine(1, foreign), new RegExp(`no provider ${foreign} on ${process.platform}`));
+});
+
+test('where there is no binary for the platform, WebAssembly computes the same and says so', async () => {
+  const missing = () => {
+    throw new AnalysisError('onnxruntime could not be loaded on darwin-x64: no such file');
+  };
+  const runtimes = { native: missing, webAssembly: loadWebAssembly };
+  const portable = await createOrtEngine(1, 'cpu', runtimes);
+  assert.equal(portable.description.name, 'onnxruntime-web');
+  assert.equal(portable.description.provider, 'wasm');
+  assert.match(portable.description.reason, /WebAssembly.*no such file/);
+  const b = new GraphBuilder();
+  const [x, w] = [b.input('x', [2, 3]), b.input('w', [3, 4])];
+  const graph = { outputs: [{ name: 'y', node: b.tanh(b.matmul(x, w)) }] };
+  const feeds = new Map([
+    ['x', Float32Array.from({ length: 6 }, (_, i) => i / 9)],
+    ['w', Float32Array.from({ length: 12 }, (_, i) => Math.cos(i))],
+  ]);
+  const native = (await (await engine.compile(graph)).run(feeds)).get('y')!;
+  const into = new Float32Array(8);
+  const results = await (await portable.compile(graph)).run(feeds, new Map([['y', into]]));
+  assert.equal(results.get('y'), into);
+  into.forEach((value, i) => assert.ok(Math.abs(value - native[i]!) < 1e-6, `${value} and ${native[i]}`));
+  // Only the CPU has a stand-in: who asks for a GPU hears why there is none.
+  await assert.rejects(createOrtEngine(1, 'webgpu', runtimes), /could not be loaded on darwin-x64/);
+  assert.equal((await createOrtEngine(1, 'cpu', { native: loadNative, webAssembly: missing })).description.reason, '');
 });

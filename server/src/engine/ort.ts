@@ -1,23 +1,29 @@
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import type * as OnnxRuntime from 'onnxruntime-node';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Provider } from '../../../protocol/analysis';
-import { AnalysisError } from '../errors';
+import { AnalysisError, toFailure } from '../errors';
 import type { Graph, Shape } from '../graph/ir';
 import { elementCount } from '../graph/shapes';
 import type { CompiledGraph, CompileOptions, Engine, EngineDescription } from './engine';
 import { attempt } from './failures';
-import { NATIVE, PORTABLE } from './onnx/dialect';
+import { NATIVE, PORTABLE, WEB_ASSEMBLY, type OnnxDialect } from './onnx/dialect';
 import { emitGraph } from './onnx/emit';
-
-type Runtime = typeof OnnxRuntime;
+import { loadNative, loadWebAssembly, platform, type OrtRuntime } from './ort-runtime';
 
 /** Execution providers of onnxruntime. */
 export type OrtProvider = Exclude<Provider, 'tfjs'>;
 
+/** How the runtimes are loaded; a test has others. */
+export interface OrtRuntimes {
+  readonly native: () => OrtRuntime;
+  readonly webAssembly: (threads: number) => OrtRuntime;
+}
+
+const RUNTIMES: OrtRuntimes = { native: loadNative, webAssembly: loadWebAssembly };
+
 /**
- * onnxruntime, on the CPU or on another of its execution providers.
+ * onnxruntime, on the CPU or on another of its execution providers. Where it
+ * has no binary for the platform, the CPU is WebAssembly's.
  *
  * `run` blocks the event loop for its whole duration and cannot be
  * interrupted, which is why it lives in a process of its own that is killed
@@ -25,50 +31,57 @@ export type OrtProvider = Exclude<Provider, 'tfjs'>;
  *
  * @param threads how many to use; 0 takes as many as the machine has processors
  * @param provider found out to be missing when a graph is compiled
- * @throws AnalysisError when the runtime's binary cannot be loaded
+ * @throws AnalysisError when the runtime cannot be loaded
  */
-export async function createOrtEngine(threads: number, provider: OrtProvider = 'cpu'): Promise<Engine> {
-  const runtime = loadRuntime();
-  const known = runtime.listSupportedBackends().map(({ name }) => name);
-  // Some are dropped without a word where they are not known.
-  if (!known.includes(provider)) {
-    const place = `${process.platform}-${process.arch}`;
-    throw new AnalysisError(`onnxruntime has no provider ${provider} on ${place}, it has ${known.join(', ')}`);
-  }
+export async function createOrtEngine(
+  threads: number,
+  provider: OrtProvider = 'cpu',
+  runtimes: OrtRuntimes = RUNTIMES,
+): Promise<Engine> {
   const used = threads > 0 ? threads : availableParallelism();
+  const { runtime, reason } = load(provider, used, runtimes);
+  const actual = runtime.name === 'onnxruntime-web' ? 'wasm' : provider;
+  // Some are dropped without a word where they are not known.
+  if (!runtime.providers.includes(actual)) {
+    throw new AnalysisError(
+      `onnxruntime has no provider ${provider} on ${platform()}, it has ${runtime.providers.join(', ')}`,
+    );
+  }
   const description: EngineDescription = {
-    name: 'onnxruntime-node',
-    version: runtime.env.versions.node ?? runtime.env.versions.common,
-    provider,
+    name: runtime.name,
+    version: runtime.version,
+    provider: actual,
     threads: used,
-    reason: '',
+    reason,
   };
   return {
     description,
-    compile: (graph, options) => compile(runtime, provider, used, graph, options),
+    compile: (graph, options) => compile(runtime, actual, used, graph, options),
     dispose: () => Promise.resolve(),
   };
 }
 
-function loadRuntime(): Runtime {
+function load(provider: OrtProvider, threads: number, runtimes: OrtRuntimes): { runtime: OrtRuntime; reason: string } {
+  if (provider === 'wasm') return { runtime: runtimes.webAssembly(threads), reason: '' };
   try {
-    return createRequire(__filename)('onnxruntime-node') as Runtime;
+    return { runtime: runtimes.native(), reason: '' };
   } catch (error) {
-    const reason = error instanceof Error ? error.message.split('\n', 1)[0] : String(error);
-    throw new AnalysisError(`onnxruntime could not be loaded on ${process.platform}-${process.arch}: ${reason}`);
+    if (provider !== 'cpu') throw error;
+    const reason = `WebAssembly, which is several times slower: ${toFailure(error).message}`;
+    return { runtime: runtimes.webAssembly(threads), reason };
   }
 }
 
 async function compile(
-  runtime: Runtime,
+  runtime: OrtRuntime,
   provider: OrtProvider,
   threads: number,
   graph: Graph,
   options: CompileOptions = {},
 ): Promise<CompiledGraph> {
-  const { bytes, feeds } = emitGraph(graph, options.parameters, { dialect: provider === 'cpu' ? NATIVE : PORTABLE });
+  const { bytes, feeds } = emitGraph(graph, options.parameters, { dialect: dialectOf(provider) });
   const session = await attempt('onnxruntime', 'compile the graph', () =>
-    runtime.InferenceSession.create(bytes, {
+    runtime.library.InferenceSession.create(bytes, {
       executionProviders: [provider],
       // An op without a kernel there is an error and not a copy to the host and back.
       ...(provider === 'webgpu' && { extra: { session: { disable_cpu_ep_fallback: '1' } } }),
@@ -84,9 +97,14 @@ async function compile(
   return new OrtGraph(runtime, session, feeds, results);
 }
 
+function dialectOf(provider: OrtProvider): OnnxDialect {
+  if (provider === 'cpu') return NATIVE;
+  return provider === 'wasm' ? WEB_ASSEMBLY : PORTABLE;
+}
+
 class OrtGraph implements CompiledGraph {
   constructor(
-    private readonly runtime: Runtime,
+    private readonly runtime: OrtRuntime,
     private readonly session: InferenceSession,
     readonly feeds: ReadonlyMap<string, Shape>,
     private readonly results: ReadonlyMap<string, Shape>,
@@ -102,16 +120,24 @@ class OrtGraph implements CompiledGraph {
       if (value?.length !== elementCount(shape)) {
         throw new AnalysisError(`feed ${name}: ${value?.length ?? 'no'} values for shape [${shape.join(', ')}]`);
       }
-      tensors[name] = new this.runtime.Tensor('float32', value, shape);
+      tensors[name] = new this.runtime.library.Tensor('float32', value, shape);
     }
+    const { writesInto } = this.runtime;
     const fetches = Object.fromEntries(
       [...this.results].map(([name, shape]) => {
-        const value = into.get(name);
-        return [name, value === undefined ? null : new this.runtime.Tensor('float32', value, shape)];
+        const value = writesInto ? into.get(name) : undefined;
+        return [name, value === undefined ? null : new this.runtime.library.Tensor('float32', value, shape)];
       }),
     );
     const results = await attempt('onnxruntime', 'run the graph', () => this.session.run(tensors, fetches));
-    return new Map(Object.entries(results).map(([name, tensor]) => [name, tensor.data as Float32Array]));
+    return new Map(
+      Object.entries(results).map(([name, tensor]) => {
+        const value = tensor.data as Float32Array;
+        const target = writesInto ? undefined : into.get(name);
+        target?.set(value);
+        return [name, target ?? value];
+      }),
+    );
   }
 
   async dispose(): Promise<void> {

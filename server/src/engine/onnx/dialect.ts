@@ -1,4 +1,5 @@
 import {
+  ceilPoolLowering,
   lowerConv,
   lowerInputGrad,
   lowerMatmul,
@@ -22,6 +23,9 @@ export interface OnnxDialect {
 
 /** Every op has a kernel, and every kernel is right. */
 export const NATIVE: OnnxDialect = { fusedMatMul: true, logSoftmax: true, lowering: undefined };
+
+/** As the native runtime, but shapes that its inference disagrees with are an error there and not a warning. */
+export const WEB_ASSEMBLY: OnnxDialect = { ...NATIVE, lowering: ceilPoolLowering };
 
 /**
  * What onnxruntime's WebGPU provider has kernels for, found with
