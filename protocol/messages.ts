@@ -49,6 +49,8 @@ export const Method = {
   renameRun: 'pruningLimit/renameRun',
   /** `RunParams` → `EditAnswer`; the cached answer goes with it. A run that is running stays. */
   deleteRun: 'pruningLimit/deleteRun',
+  /** `DoctorParams` → `DoctorAnswer`: what this machine has to run a network with; takes seconds. */
+  doctor: 'pruningLimit/doctor',
   /** server → client: the answer of `runs` has changed. */
   runsChanged: 'pruningLimit/runsChanged',
   /** server → client, `JobEvent` */

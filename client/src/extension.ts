@@ -8,6 +8,7 @@ import * as vscode from 'vscode';
 import type { AnalysisOptions } from '../../protocol/analysis';
 import { headline } from '../../protocol/numbers';
 import { chooseCheckpoint, nameOf } from './checkpoint';
+import { Doctor } from './doctor';
 import { Jobs, type Outcome } from './jobs';
 import { LayersProvider } from './layers';
 import { LimitPanels } from './panel';
@@ -29,6 +30,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   const panels = new LimitPanels(context.extensionUri, server, jobs);
   const editor = new Editor(server, jobs, layers, panels);
   const pruner = new Pruner(server);
+  const doctor = new Doctor(server);
   const runs = new RunsView(server, jobs);
   const runPanels = new RunPanels(context.extensionUri, server);
   const runCommands = new RunCommands(server, jobs, runs, runPanels, panels);
@@ -42,6 +44,8 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
       (await trusted()) ? pruner.run(uri ?? panels.active(), target) : undefined,
     configure: (uri?: unknown) => editor.configure(uri),
     showOutput: () => server?.showOutput(),
+    doctor: () => doctor.examine(),
+    copyDoctor: () => doctor.copy(),
     openRun: (run?: unknown) => runCommands.open(run),
     compareRuns: (run?: unknown, selected?: unknown) => runCommands.compare(run, selected),
     renameRun: (run?: unknown) => runCommands.rename(run),
@@ -52,6 +56,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     jobs,
     layers,
     panels,
+    doctor,
     runs,
     runPanels,
     registerOpenWith(layers),

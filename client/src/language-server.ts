@@ -1,6 +1,7 @@
 import * as vscode from 'vscode';
 import { LanguageClient, RevealOutputChannelOn, State, TransportKind } from 'vscode-languageclient/node';
 import { LAYERS_LANGUAGE, LAYERS_SCHEME } from '../../protocol/layers-uri';
+import type { DoctorAnswer, DoctorParams } from '../../protocol/doctor';
 import {
   Method,
   type CancelAnswer,
@@ -123,6 +124,10 @@ export class Server implements vscode.Disposable {
 
   deleteRun(run: RunId): Promise<EditAnswer> {
     return this.client.sendRequest(Method.deleteRun, { run } satisfies RunParams);
+  }
+
+  examine(editor: string, token: vscode.CancellationToken): Promise<DoctorAnswer> {
+    return this.client.sendRequest<DoctorAnswer>(Method.doctor, { editor } satisfies DoctorParams, token);
   }
 
   async cancelJob(job: JobId): Promise<boolean> {

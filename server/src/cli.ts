@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { inspectCheckpoint } from './checkpoint/inspect';
 import { analyzeCommand } from './cli/analyze';
 import { parseCommand, type Command } from './cli/arguments';
+import { doctorCommand } from './cli/doctor';
 import { fail, surviveClosedPipes, write } from './cli/output';
 import { asTyped } from './cli/paths';
 import { pruneCommand } from './cli/prune';
@@ -34,6 +35,8 @@ async function main(): Promise<void> {
       return trainCommand(command);
     case 'retrain':
       return retrainCommand(command);
+    case 'doctor':
+      return doctorCommand(command);
   }
 }
 

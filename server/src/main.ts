@@ -24,6 +24,7 @@ import { checkAnalysisFiles, registerAnalysisFile } from './lsp/analysis-file';
 import { CheckpointReader } from './lsp/checkpoints';
 import { registerCodeActions } from './lsp/code-actions';
 import { registerCodeLenses } from './lsp/code-lens';
+import { registerDoctor } from './lsp/doctor';
 import { buildLayersText, type ServerContext } from './lsp/context';
 import { publishWarnings } from './lsp/diagnostics';
 import { registerHover } from './lsp/hover';
@@ -51,6 +52,7 @@ connection.onInitialize((params: InitializeParams): InitializeResult => {
     results: new ResultStore(runs),
     runs,
     jobs,
+    storage,
     folders: () => folders.filter((uri) => uri.startsWith('file:')).map((uri) => fileURLToPath(uri)),
     hasConfiguration: () => params.capabilities.workspace?.configuration === true,
   };
@@ -72,6 +74,7 @@ connection.onInitialize((params: InitializeParams): InitializeResult => {
     registerCodeActions,
     registerDefinitions,
     registerOutline,
+    registerDoctor,
   ]) {
     register(context);
   }

@@ -3,12 +3,12 @@
  * wire without an editor: what they promise to any client.
  */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { DiagnosticSeverity } from 'vscode-languageserver/node';
+import { CancellationTokenSource, DiagnosticSeverity } from 'vscode-languageserver/node';
 import type {
   CodeAction,
   CodeLens,
@@ -19,6 +19,7 @@ import type {
   Location,
 } from 'vscode-languageserver/node';
 import type { AnalysisOptions } from '../../protocol/analysis';
+import type { DoctorAnswer } from '../../protocol/doctor';
 import {
   Method,
   type CancelAnswer,
@@ -127,6 +128,45 @@ for (const transport of ['ipc', 'stdio'] as const) {
     });
   });
 }
+
+describe('doctor', () => {
+  it(
+    'examines the machine outside the server, which loads no engine',
+    { skip: process.platform !== 'linux' },
+    async () => {
+      const client = await LspClient.start('stdio', { storage: join(folder, 'doctor') });
+      try {
+        const answer = await client.request<DoctorAnswer>(Method.doctor, { editor: 'a plain client' });
+        assert.ok('report' in answer, JSON.stringify(answer));
+        assert.equal(answer.report.editor, 'a plain client');
+        assert.equal(answer.report.settings['engine.provider'], 'auto');
+        assert.deepEqual(
+          answer.report.storage.map(({ path, problem }) => [path, problem]),
+          [[join(folder, 'doctor'), null]],
+        );
+        assert.match(answer.text, /^\| cpu +\| works/m);
+        const maps = readFileSync(`/proc/${client.process.pid}/maps`, 'utf8');
+        assert.doesNotMatch(maps, /onnxruntime/);
+      } finally {
+        await client.stop();
+      }
+    },
+  );
+
+  it('stops when nobody waits any more', async () => {
+    const client = await LspClient.start('stdio');
+    try {
+      const source = new CancellationTokenSource();
+      const answer = client.connection.sendRequest<DoctorAnswer>(Method.doctor, { editor: '' }, source.token);
+      await client.until('the examination', () => childrenOf(client.process.pid!).length === 1);
+      source.cancel();
+      assert.ok('error' in (await answer));
+      await client.until('its end', () => childrenOf(client.process.pid!).length === 0);
+    } finally {
+      await client.stop();
+    }
+  });
+});
 
 describe('layer summary', () => {
   let client: LspClient;

@@ -11,6 +11,7 @@ import {
   readMeasureOptions,
   RUNNING_USAGE,
 } from './analysis-options';
+import { DOCTOR_USAGE, parseDoctor, type DoctorCommand } from './doctor';
 import { onlyFile, parse, pathOption, Values } from './option-values';
 import type { TypedPath } from './paths';
 import { parsePrune, PRUNE_USAGE, type PruneCommand } from './prune-arguments';
@@ -33,7 +34,8 @@ export type Command =
     }
   | PruneCommand
   | TrainCommand
-  | RetrainCommand;
+  | RetrainCommand
+  | DoctorCommand;
 
 const USAGE = `Usage: pruning-limit COMMAND [OPTION ...]
 
@@ -45,6 +47,7 @@ Commands
   prune FILE     write a checkpoint with the smallest weights set to zero
   train FILE     train with an L1 penalty, from a checkpoint or from nothing
   retrain FILE   find up to which sparsity pruning can be made good by training
+  doctor         what this machine has to run a network with, and what it lacks
 
 pruning-limit COMMAND --help says more. Exit status: 0 done, 1 analysis failed,
 2 bad usage or input.
@@ -84,6 +87,7 @@ const COMMAND_USAGE: Readonly<Record<string, string>> = {
   prune: PRUNE_USAGE,
   train: TRAIN_USAGE,
   retrain: RETRAIN_USAGE,
+  doctor: DOCTOR_USAGE,
 };
 
 /**
@@ -101,6 +105,7 @@ export function parseCommand(argv: readonly string[]): Command {
   if (name === 'prune') return parsePrune(rest) ?? { kind: 'help', text: PRUNE_USAGE };
   if (name === 'train') return parseTrain(rest) ?? { kind: 'help', text: TRAIN_USAGE };
   if (name === 'retrain') return parseRetrain(rest) ?? { kind: 'help', text: RETRAIN_USAGE };
+  if (name === 'doctor') return parseDoctor(rest) ?? { kind: 'help', text: DOCTOR_USAGE };
   throw new InputError(`unknown command: ${name}; see pruning-limit --help`);
 }
 

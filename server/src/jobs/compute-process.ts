@@ -1,4 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process';
+import type { DoctorTask } from '../../../protocol/doctor';
 import type { FromCompute, Interrupt, ToCompute, TrainTask } from '../../../protocol/messages';
 
 /** What happens to a compute process. */
@@ -11,7 +12,7 @@ export interface ComputeListener<Event = FromCompute> {
 }
 
 /** Kinds of the events that end a job. */
-const ENDINGS: ReadonlySet<string> = new Set(['done', 'pruned', 'trained', 'retrained', 'failed']);
+const ENDINGS: ReadonlySet<string> = new Set(['done', 'pruned', 'trained', 'retrained', 'failed', 'examined']);
 
 /** How long a compute process may take to go after its last event, in milliseconds. */
 const PATIENCE = 5000;
@@ -27,7 +28,7 @@ export class ComputeProcess<Event extends { readonly kind: string } = FromComput
   private told = false;
 
   /** @param entry script of the compute process */
-  constructor(entry: string, task: ToCompute | TrainTask, listener: ComputeListener<Event>) {
+  constructor(entry: string, task: ToCompute | TrainTask | DoctorTask, listener: ComputeListener<Event>) {
     this.child = fork(entry, [], {
       serialization: 'advanced',
       execArgv: [],

@@ -18,6 +18,8 @@ export interface ServerContext {
   readonly results: ResultStore;
   readonly runs: RunStore;
   readonly jobs: JobRegistry;
+  /** Where runs are kept, if they are. */
+  readonly storage: string | undefined;
   /** Paths of the workspace's folders. */
   readonly folders: () => readonly string[];
   /** Whether the client answers `workspace/configuration`. */
