@@ -104,7 +104,7 @@ export interface CurvatureResult {
   readonly traceStandardError: number;
   readonly lambdaMax: number;
   readonly lambdaMin: number;
-  /** Lanczos steps of the deepest probe; D where the matrix is known in whole. */
+  /** Lanczos steps of the deepest probe; the columns where the matrix is known in whole. */
   readonly steps: number;
   /** Random probes; 1 where the matrix is known in whole. */
   readonly probes: number;
@@ -155,6 +155,8 @@ export interface LimitResult {
   readonly sharp: number;
   /** R(s*) = ‖w* − wᵏ‖₂. */
   readonly R: number;
+  /** One sentence: what was computed for this, and why that. */
+  readonly method: string;
   readonly curvature: CurvatureResult;
 }
 

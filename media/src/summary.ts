@@ -38,6 +38,9 @@ export class Summary {
         : stage === 'done' &&
             h('p', { class: 'headline open' }, 'No limit was computed: the budget allowed no Lanczos step'),
       result.limits.length > 0 && limitsTable(result.limits),
+      ...result.limits.map(({ operator, method }) =>
+        h('p', { class: 'detail' }, `${operatorName[operator]}: ${method}.`),
+      ),
       oneShotTable(result),
       warningList(result, this.openLayer),
       facts(result, cached),

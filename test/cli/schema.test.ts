@@ -60,6 +60,7 @@ const resultDefinitions = {
     traceBound: r,
     sharp: r,
     R: r,
+    method: r,
     curvature: r,
   } satisfies Properties<LimitResult>,
   curvature: {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import type { AnalysisResult, CurvatureKind, LimitResult } from '../../protocol/analysis';
+import type { AnalysisResult, CurvatureKind } from '../../protocol/analysis';
 import { analyze } from '../../server/src/analysis/analyze';
 import { Evaluator, lossGradient } from '../../server/src/analysis/evaluator';
 import { MemoryGuard } from '../../server/src/analysis/memory';
@@ -159,7 +159,7 @@ async function byLanczos(
   kind: CurvatureKind,
   epsilon: number,
   magnitudes: Magnitudes,
-): Promise<LimitResult> {
+): Promise<ReturnType<typeof pruningLimit>> {
   const operator = denseOperator(matrix, kind === 'ggn');
   const runs = Array.from({ length: LANCZOS_PROBES }, (_, i) =>
     LanczosRun.from(Random.stream(11, `probe ${i}`).rademacher(matrix.dimension)),

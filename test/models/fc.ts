@@ -16,10 +16,16 @@ export const FC_L1 = 5e-5;
  * bytes scaled to [0, 1], for 15 epochs.
  *
  * @param folder with the idx files of MNIST
+ * @param l1 μ of the penalty; 0 trains without
  */
-export async function trainFc(engine: Engine, folder: string, onEpoch?: AfterEpoch): Promise<Uint8Array> {
+export async function trainFc(
+  engine: Engine,
+  folder: string,
+  onEpoch?: AfterEpoch,
+  l1: number = FC_L1,
+): Promise<Uint8Array> {
   const network = fullyConnected(128, FC_SIZES, 1);
   const samples = await samplesFor(network, folder, 'train');
-  const options = { epochs: 15, rate: cosineRate(0.1), momentum: 0.9, l1: FC_L1, seed: 1 };
+  const options = { epochs: 15, rate: cosineRate(0.1), momentum: 0.9, l1, seed: 1 };
   return classifierToOnnx(await train(engine, network, samples, options, onEpoch));
 }

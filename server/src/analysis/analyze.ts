@@ -4,7 +4,6 @@ import type {
   AnalysisResult,
   AnalysisWarning,
   CurvatureKind,
-  LayerResult,
   LimitResult,
   MeasuredSplit,
   PartialResult,
@@ -16,10 +15,10 @@ import { createEngine } from '../engine/create';
 import { detectProviders } from '../engine/detect';
 import { nvidiaDevice } from '../engine/device';
 import { InputError } from '../errors';
-import { layerSparsities } from '../limit/layers';
 import { Magnitudes } from '../limit/magnitudes';
 import { comparePath, edgeOfValidity, pathSparsities, stationarity } from '../limit/path';
 import type { TraceEstimate } from '../spectrum/traces';
+import { assemble } from './assembly';
 import { Batching } from './batching';
 import { chooseEngine, type Engines } from './engine-choice';
 import { checkTolerance, describeEpsilon, lossTolerance } from './epsilon';
@@ -31,7 +30,7 @@ import { MemoryGuard } from './memory';
 import { measurePath, type MeasuredPath } from './path';
 import { Progress } from './progress';
 import { openSubject, type Subject } from './subject';
-import { layerWarnings, limitWarnings, sampleWarnings, validityWarnings } from './warnings';
+import { validityWarnings } from './warnings';
 
 /** Called with every event; awaited, so that a slow listener slows the analysis instead of losing events. */
 export type Listener = (event: AnalysisEvent) => void | Promise<void>;
@@ -225,14 +224,17 @@ class Analysis {
       (products) => this.progress.work(products),
     );
     this.operators.set(kind, operator);
-    const steps = this.memory.lanczosSteps(layout.dimension, options.steps);
+    const vectors = this.memory.lanczosVectors(layout.dimension);
+    // One vector is the next step's.
+    const steps = Math.min(options.steps, vectors - 1);
     const end = this.studiesEnd();
     const left = kinds.indexOf(kind) + 1;
     this.progress.allow(left * (TRACE_PROBES + options.steps), end);
     const now = this.clock.now();
     // The time is shared evenly by the operators that are left.
     const deadline = now + Math.max(0, end - now) / left;
-    const studyOptions = { steps, tolerance: options.tolerance, seed: options.seed, deadline, now: this.clock.now };
+    const { tolerance, seed } = options;
+    const studyOptions = { steps, vectors, tolerance, seed, deadline, now: this.clock.now };
     const ended = await new LimitStudy(operator, layout, this.magnitudes, this.epsilon, studyOptions, {
       announce: (message) => (this.progress.message = message),
       plan: (products) => this.progress.allow(products + (left - 1) * (TRACE_PROBES + options.steps), end),
@@ -327,62 +329,23 @@ class Analysis {
     return this.kinds().flatMap((kind) => this.limits.get(kind) ?? []);
   }
 
-  private layers(limits: readonly LimitResult[]): LayerResult[] {
-    const headline = limits[0];
-    const sparsities = layerSparsities(this.magnitudes, headline?.sparsity ?? 0);
-    const traces = headline && this.traces.get(headline.operator);
-    const shares = this.curvatureShares();
-    return this.subject.layout.layers.map((layer, i) => ({
-      name: layer.name,
-      op: layer.op,
-      shape: layer.shape,
-      weights: layer.length,
-      zeros: sparsities[i]!.zeros,
-      sparsityAtLimit: headline ? sparsities[i]!.sparsity : null,
-      keptAtLimit: headline ? sparsities[i]!.kept : null,
-      trace: traces?.blocks[i]!.value ?? null,
-      traceStandardError: traces?.blocks[i]!.standardError ?? null,
-      curvatureShare: shares?.[i] ?? null,
-    }));
-  }
-
-  /** Gauss–Newton traces cannot be negative, so that shares of them mean something. */
-  private curvatureShares(): number[] | null {
-    const traces = this.traces.get('ggn') ?? this.traces.get('hessian');
-    if (traces === undefined) return null;
-    const values = traces.blocks.map(({ value }) => Math.max(0, value));
-    const total = values.reduce((sum, value) => sum + value, 0);
-    return values.map((value) => (total > 0 ? value / total : 0));
-  }
-
   private snapshot(): PartialResult {
-    const { dataset, samples, classes, totalParameters, layout } = this.subject;
     const { options } = this.request;
-    const limits = this.orderedLimits();
-    const layers = this.layers(limits);
-    const headline = limits[0];
-    const warnings = [
-      ...this.incidents,
-      ...(headline === undefined ? [] : layerWarnings(layers, headline)),
-      ...limitWarnings(limits, options.tolerance),
-      ...this.validity,
-      ...(headline === undefined ? [] : sampleWarnings(samples, classes, layout.dimension)),
-    ];
-    return {
-      checkpoint: this.request.checkpoint,
+    const { epsilon, dense, magnitudes, edge, gradientNorm, incidents, validity } = this;
+    return assemble({
+      request: this.request,
+      subject: this.subject,
       engine: { ...this.engine.description, reason: this.reason },
-      data: { path: options.data.path, format: dataset.format, samples, available: dataset.count, classes },
-      parameters: { total: totalParameters, prunable: layout.dimension },
-      loss: this.dense.loss,
-      accuracy: { correct: this.dense.correct, total: samples },
-      epsilon: { value: this.epsilon, rule: describeEpsilon(options.epsilon) },
-      limits,
+      dense,
+      epsilon: { value: epsilon, rule: describeEpsilon(options.epsilon) },
+      magnitudes,
+      limits: this.orderedLimits(),
+      traces: this.traces,
       path: this.points,
       measured: this.measured,
-      validity: { edge: this.edge, gradientNorm: this.gradientNorm },
-      layers,
-      warnings,
-    };
+      validity: { edge, gradientNorm, warnings: validity },
+      incidents,
+    });
   }
 
   private async publish(): Promise<void> {

@@ -11,7 +11,8 @@ import { FallbackEngine } from '../engine/fallback';
 import { toFailure } from '../errors';
 import { Random } from '../random';
 import type { Batching } from './batching';
-import { PROBES_PER_PASS, TRACE_PROBES } from './limit-study';
+import { TRACE_PROBES } from './limit-study';
+import { PROBES_PER_PASS } from './planner';
 import type { Subject } from './subject';
 
 /** How engines are made. */

@@ -5,7 +5,8 @@ import { spectralLimit } from '../limit/limit';
 import { Magnitudes } from '../limit/magnitudes';
 import { Random } from '../random';
 import { exactMeasure, ruleBounds } from '../spectrum/estimate';
-import { LimitStudy, type StudiedOperator, type StudyEnd } from './limit-study';
+import { LimitStudy, type StudiedOperator } from './limit-study';
+import type { StudyEnd } from './planner';
 
 /**
  * Whole studies of operators whose spectrum is known: how often the interval
@@ -98,7 +99,7 @@ async function study(kind: CurvatureKind, seed: number): Promise<Outcome> {
     { dimension: D, layers: [layer] },
     magnitudes,
     epsilon,
-    { steps: 48, tolerance: 0.02, seed, deadline: Infinity, now: () => 0 },
+    { steps: 48, vectors: 256, tolerance: 0.02, seed, deadline: Infinity, now: () => 0 },
     { announce: () => undefined, plan: () => undefined, update: ({ limit }) => void limits.push(limit) },
   ).run();
   const dimension = ruleBounds(exactMeasure(eigenvalues)).low;

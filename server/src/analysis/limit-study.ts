@@ -1,8 +1,8 @@
-import type { CurvatureKind, LimitEnd, LimitResult } from '../../../protocol/analysis';
+import type { CurvatureKind, LimitResult } from '../../../protocol/analysis';
 import type { SymmetricOperator } from '../spectrum/operator';
 import type { ParameterLayout } from '../curvature/parameters';
 import { AnalysisError } from '../errors';
-import { NORMAL_95, pruningLimit } from '../limit/limit';
+import { pruningLimit } from '../limit/limit';
 import type { Magnitudes } from '../limit/magnitudes';
 import { eigenvalues, exactTraces, wholeMatrix } from '../spectrum/dense';
 import {
@@ -15,13 +15,26 @@ import {
 } from '../spectrum/estimate';
 import { lanczos, LanczosRun } from '../spectrum/lanczos';
 import { modulusBounds } from '../spectrum/modulus';
+import { liveCoordinates, restricted, restrictedRanges, withFlatShare } from '../spectrum/restriction';
 import type { JacobiMatrix } from '../spectrum/quadrature';
 import { Random } from '../random';
 import { combineTraces, traceSample, type TraceEstimate, type TraceSample } from '../spectrum/traces';
+import {
+  announcement,
+  eigenvalueSeconds,
+  explain,
+  plan,
+  PROBES_PER_PASS,
+  type Plan,
+  type Situation,
+  type StudyEnd,
+} from './planner';
 
 export interface StudyOptions {
-  /** Most Lanczos steps. */
+  /** Most Lanczos steps, which are no more than `vectors` allow. */
   readonly steps: number;
+  /** How many vectors of the operator's dimension may be held at once. */
+  readonly vectors: number;
   /** Wished width of the limit's interval. */
   readonly tolerance: number;
   readonly seed: number;
@@ -53,40 +66,34 @@ export interface StudyListener {
   update(update: StudyUpdate): void | Promise<void>;
 }
 
-/** Why a study ended; how many steps fit into the memory is decided before it. */
-export type StudyEnd = Exclude<LimitEnd, 'memory'>;
-
 /** Failure probability of the bounds of the phase transition. */
 export const ETA = 0.05;
 /** Products with Rademacher probes for the traces of operator and layers. */
 export const TRACE_PROBES = 8;
-/** Probes that share one pass over the data: the part of the network that does not depend on them is computed once. */
-export const PROBES_PER_PASS = 4;
-const MOST_PROBES = 512;
-/** The same for the columns of a whole matrix, which are cheap and many. */
+/** Columns of a whole matrix that share one pass over the data; they are cheap and many. */
 const COLUMNS_PER_PASS = 16;
-/** Order of the largest matrix that is computed in whole: 72 MB, and half a minute for its eigenvalues. */
-const LARGEST_MATRIX = 3000;
-/** Operations per millisecond of the eigenvalues, at least; there are 4/3·D³. */
-const EIGENVALUE_RATE = 5e5;
 /** Relative error of a product, twice the largest that was measured against float64 (test/golden). */
 const PRODUCT_ERROR = 4e-6;
-/** Of the tolerance that the quadrature may use; the rest is left to the sampling error. */
-const QUADRATURE_SHARE = 0.6;
-
 /**
- * The limit of one operator, sharper with every update: traces first, then one
- * Lanczos run as deep as its bracket demands, then, while the sampling error is
- * what is missing, more probes of the same depth, or the whole matrix where
- * that is cheaper. Ends when the interval is within the tolerance, or steps or
- * time are spent.
+ * The limit of one operator, sharper with every update: traces first, then round
+ * after round of products what the planner says. Ends when the interval is within
+ * the tolerance, or nothing that may be spent would bring it there.
  */
 export class LimitStudy {
   private readonly samples: TraceSample[] = [];
-  /** Tridiagonal matrices of the runs, the one in progress last. */
+  /** What is left of the operator without the rows that are zero. */
+  private live!: Live;
+  /** The first probe's, which decides on the depth; null once others need the memory of its basis. */
+  private firstRun: LanczosRun | null = null;
+  /** Width of its bracket after every step. */
+  private readonly widths: number[] = [];
+  /** Tridiagonal matrices of the runs, the one in progress first. */
   private readonly jacobis: JacobiMatrix[] = [];
   /** Once the matrix is known, nothing else matters. */
   private known: KnownSpectrum | undefined;
+  private latest: LimitResult | null = null;
+  /** Products that the first plan counted on at most. */
+  private bound = 0;
 
   constructor(
     private readonly operator: StudiedOperator,
@@ -99,123 +106,118 @@ export class LimitStudy {
 
   async run(): Promise<StudyEnd> {
     await this.estimateTraces();
-    let limit = await this.firstRun();
-    while (!limit.resolved) {
-      if (limit.curvature.blur > BLURRED * limit.curvature.scale) return 'float32';
-      if (!this.isNarrow(limit)) return this.whyWide(limit);
-      const needsMatrix = this.isMatrixCheaper(limit);
-      if (this.known !== undefined || (!needsMatrix && this.jacobis.length >= MOST_PROBES)) return 'exhausted';
-      const sharper = await (needsMatrix ? this.matrix() : this.moreRuns());
-      if (sharper === null) return 'time';
-      limit = sharper;
+    this.firstRun = LanczosRun.from(this.probe('lanczos 0'));
+    let next = plan(this.situation());
+    if (next.kind === 'deepen') this.bound = this.operator.products + next.rest.products;
+    for (;;) {
+      if (next.kind === 'end') return next.end;
+      this.listener.announce(announcement(next, this.widths.length, this.jacobis.length));
+      if (!(await this.carryOut(next))) return 'time';
+      next = await this.update();
     }
-    return 'resolved';
   }
 
-  /** Several probes together may be wider than the first, whose depth they share. */
-  private whyWide({ curvature }: LimitResult): StudyEnd {
-    if (!this.hasTime()) return 'time';
-    return curvature.steps >= this.options.steps ? 'steps' : 'exhausted';
+  /** False when it did not end in time. */
+  private async carryOut(next: Exclude<Plan, { kind: 'end' }>): Promise<boolean> {
+    switch (next.kind) {
+      case 'deepen':
+        return this.deepen();
+      case 'probes':
+        this.listener.plan(next.rest.products);
+        return this.moreRuns(next.count, next.depth);
+      case 'matrix':
+        this.listener.plan(next.rest.products);
+        return this.matrix();
+    }
+  }
+
+  private situation(): Situation {
+    const { seconds, products } = this.operator;
+    const { steps, vectors, tolerance, deadline, now } = this.options;
+    return {
+      dimension: this.live.operator.dimension,
+      tolerance,
+      steps,
+      vectors,
+      secondsPerProduct: seconds / products,
+      secondsLeft: (deadline - now()) / 1000,
+      widths: this.widths,
+      running: this.firstRun?.status === 'running',
+      limit: this.latest,
+    };
   }
 
   private async estimateTraces(): Promise<void> {
+    const products: Float32Array[] = [];
     for (let first = 0; first < TRACE_PROBES && (this.samples.length === 0 || this.hasTime());) {
       const width = Math.min(PROBES_PER_PASS, TRACE_PROBES - first);
-      const probes = Array.from({ length: width }, (_, i) => this.probe(`trace ${first + i}`));
+      const probes = Array.from({ length: width }, (_, i) =>
+        Random.stream(this.options.seed, `trace ${first + i}`).rademacher(this.layout.dimension),
+      );
       this.listener.announce(`trace, probes ${first + 1} to ${first + width} of ${TRACE_PROBES}`);
-      const products = await this.operator.apply(probes);
-      probes.forEach((probe, i) => this.samples.push(traceSample(probe, products[i]!, this.layout.layers)));
+      const round = await this.operator.apply(probes);
+      probes.forEach((probe, i) => this.samples.push(traceSample(probe, round[i]!, this.layout.layers)));
       if (!this.samples.every(({ whole }) => Number.isFinite(whole.squaredNorm))) {
         throw notFinite();
       }
+      products.push(...round);
       first += width;
     }
+    this.live = withoutZeroRows(this.operator, products);
   }
 
-  private async firstRun(): Promise<LimitResult> {
-    const { steps } = this.options;
-    const run = LanczosRun.from(this.probe('lanczos 0'));
-    let latest: LimitResult | undefined;
-    this.listener.announce('step 1');
-    for await (const progress of lanczos(this.operator, [run])) {
-      if (run.status === 'non-finite') throw notFinite();
-      this.jacobis[0] = run.jacobi;
-      this.listener.announce(`step ${progress.steps + 1}`);
-      latest = await this.update();
-      if (this.isNarrow(latest) && progress.steps >= MINIMUM_STEPS) break;
-      if (progress.steps >= steps || !this.hasTime()) break;
-    }
-    return latest!;
+  private async deepen(): Promise<boolean> {
+    const run = this.firstRun!;
+    const [product] = await this.live.operator.apply([run.next!]);
+    if (run.absorb(product!) === 'non-finite') throw notFinite();
+    this.jacobis[0] = run.jacobi;
+    return true;
   }
 
-  /**
-   * Further probes to the depth that the first one needed; null when they would
-   * not end, or did not end, in time. Shallower ones would be of no use: their
-   * quadrature is another.
-   */
-  private async moreRuns(): Promise<LimitResult | null> {
-    const depth = this.jacobis[0]!.alpha.length;
+  private async moreRuns(count: number, depth: number): Promise<boolean> {
+    this.firstRun = null;
     const done = this.jacobis.length;
-    const { seconds, products } = this.operator;
-    if (!this.hasTime((1000 * depth * PROBES_PER_PASS * seconds) / products)) return null;
-    const runs = Array.from({ length: PROBES_PER_PASS }, (_, i) => LanczosRun.from(this.probe(`lanczos ${done + i}`)));
-    const say = (step: number): void =>
-      this.listener.announce(`more probes, ${done + 1} to ${done + runs.length}, step ${step} of ${depth}`);
-    say(1);
-    this.listener.plan(depth * PROBES_PER_PASS);
-    for await (const progress of lanczos(this.operator, runs)) {
+    const runs = Array.from({ length: count }, (_, i) => LanczosRun.from(this.probe(`lanczos ${done + i}`)));
+    for await (const progress of lanczos(this.live.operator, runs)) {
       if (progress.status.includes('non-finite')) throw notFinite();
       if (progress.steps >= depth) break;
-      if (!this.hasTime()) return null;
-      say(progress.steps + 1);
+      if (!this.hasTime()) return false;
+      this.listener.announce(
+        `more probes, ${done + 1} to ${done + runs.length}, step ${progress.steps + 1} of ${depth}`,
+      );
     }
     this.jacobis.push(...runs.map((run) => run.jacobi));
-    return this.update();
+    return true;
   }
 
-  /** Whether all columns are fewer products than the probes that are still missing, and end in time. */
-  private isMatrixCheaper({ bracket: [low, high], standardError }: LimitResult): boolean {
-    const { dimension, seconds, products } = this.operator;
-    if (dimension > LARGEST_MATRIX || this.known !== undefined) return false;
-    const wished = (this.options.tolerance - (high - low)) / (2 * NORMAL_95);
-    const probes = this.jacobis.length * ((standardError / wished) ** 2 - 1);
-    if (dimension > Math.max(PROBES_PER_PASS, probes) * this.jacobis[0]!.alpha.length) return false;
-    return this.hasTime((1000 * dimension * seconds) / products + eigenvalueTime(dimension));
-  }
-
-  /** All eigenvalues, from all columns; null when they did not end in time. */
-  private async matrix(): Promise<LimitResult | null> {
-    const { dimension } = this.operator;
-    this.listener.plan(dimension);
-    const matrix = await wholeMatrix(this.operator, COLUMNS_PER_PASS, (first, last) => {
+  private async matrix(): Promise<boolean> {
+    const { operator, coordinates } = this.live;
+    const { dimension } = operator;
+    const matrix = await wholeMatrix(operator, COLUMNS_PER_PASS, (first, last) => {
       this.listener.announce(`whole matrix, columns ${first + 1} to ${last + 1} of ${dimension}`);
-      return this.hasTime(eigenvalueTime(dimension));
+      return this.hasTime(eigenvalueSeconds(dimension));
     });
-    if (matrix === null) return null;
+    if (matrix === null) return false;
     if (!matrix.entries.every(Number.isFinite)) throw notFinite();
-    const traces = exactTraces(matrix, this.layout.layers);
+    const traces = exactTraces(matrix, restrictedRanges(this.layout.layers, coordinates));
     this.known = { eigenvalues: eigenvalues(matrix), noise: matrix.noise, traces };
-    return this.update();
+    return true;
   }
 
-  /** Whether the quadrature is as sure as it need be; what is missing then is more probes, whose error falls slowly. */
-  private isNarrow({ bracket: [low, high] }: LimitResult): boolean {
-    return high - low <= QUADRATURE_SHARE * this.options.tolerance;
-  }
-
-  /** Whether something that takes `milliseconds` would end before the deadline. */
-  private hasTime(milliseconds = 0): boolean {
-    return this.options.now() + milliseconds < this.options.deadline;
+  /** Whether something that takes `seconds` would end before the deadline. */
+  private hasTime(seconds = 0): boolean {
+    return this.options.now() + 1000 * seconds < this.options.deadline;
   }
 
   private probe(name: string): Float32Array {
-    return Random.stream(this.options.seed, name).rademacher(this.layout.dimension);
+    return Random.stream(this.options.seed, name).rademacher(this.live.operator.dimension);
   }
 
-  private async update(): Promise<LimitResult> {
+  /** The next plan, with what is known by now told to the listener. */
+  private async update(): Promise<Plan> {
     const traces = this.known?.traces ?? combineTraces(this.samples);
     const limit = pruningLimit({
-      ...(this.known === undefined ? this.quadratures() : exactSpectrum(this.known)),
+      ...(this.known === undefined ? this.quadratures() : exactSpectrum(this.known, this.flat)),
       operator: this.operator.kind,
       magnitudes: this.magnitudes,
       epsilon: this.epsilon,
@@ -223,8 +225,19 @@ export class LimitStudy {
       tolerance: this.options.tolerance,
       trace: traces.trace,
     });
-    await this.listener.update({ limit, traces });
-    return limit;
+    if (this.known === undefined && this.jacobis.length === 1) this.widths.push(limit.bracket[1] - limit.bracket[0]);
+    this.latest = { ...limit, method: '' };
+    const next = plan(this.situation());
+    const flatShare = this.flat / this.operator.dimension;
+    const method = explain(limit, next, { bound: this.bound, spent: this.operator.products, flatShare });
+    this.latest = { ...limit, method };
+    await this.listener.update({ limit: this.latest, traces });
+    return next;
+  }
+
+  /** Directions that are known to be flat. */
+  private get flat(): number {
+    return this.operator.dimension - this.live.operator.dimension;
   }
 
   /**
@@ -233,16 +246,36 @@ export class LimitStudy {
    */
   private productBlur(): number {
     const square = this.samples.reduce((sum, { whole }) => sum + whole.squaredNorm, 0) / this.samples.length;
-    return PRODUCT_ERROR * Math.sqrt(square / this.operator.dimension);
+    return PRODUCT_ERROR * Math.sqrt(square / this.live.operator.dimension);
   }
 
   private quadratures(): Spectra {
     const { positiveSemidefinite, dimension } = this.operator;
-    const measure = spectralMeasure(dimension, this.jacobis);
-    const bounds = positiveSemidefinite ? ruleBounds(measure) : modulusBounds(this.jacobis);
+    const measure = spectralMeasure(dimension, this.jacobis, this.flat);
+    const bounds = positiveSemidefinite
+      ? ruleBounds(spectralMeasure(this.live.operator.dimension, this.jacobis))
+      : modulusBounds(this.jacobis);
     const blur = this.productBlur();
-    return { measure, bounds: blurredBounds(bounds, blur), blur };
+    return { measure, bounds: withFlatShare(blurredBounds(bounds, blur), this.flat / dimension), blur };
   }
+}
+
+/** An operator without the coordinates that bend nothing, and those that do. */
+interface Live {
+  readonly operator: SymmetricOperator;
+  readonly coordinates: Int32Array;
+}
+
+/** Of all rows, those that have to be zero for it to be worth to be without them. */
+const ZERO_ROWS = 0.01;
+
+/** @param products with the random probes of the trace */
+function withoutZeroRows(operator: SymmetricOperator, products: readonly Float32Array[]): Live {
+  const { dimension } = operator;
+  const live = liveCoordinates(products);
+  const all = { operator, coordinates: Int32Array.from({ length: dimension }, (_, i) => i) };
+  if (live.length === 0 || dimension - live.length < ZERO_ROWS * dimension) return all;
+  return { operator: restricted(operator, live), coordinates: live };
 }
 
 interface Spectra {
@@ -265,15 +298,11 @@ interface KnownSpectrum {
  * for ‖E‖_F: against float64 it was up to twice (test/golden), because what the
  * forward pass rounds is common to a_ij and a_ji.
  */
-function exactSpectrum({ eigenvalues: values, noise }: KnownSpectrum): Spectra {
+function exactSpectrum({ eigenvalues: values, noise }: KnownSpectrum, flat: number): Spectra {
   const blur = (4 * noise) / Math.sqrt(values.length);
-  const measure = exactMeasure(values);
-  return { measure, bounds: blurredBounds(ruleBounds(measure), blur), blur };
-}
-
-/** In milliseconds. */
-function eigenvalueTime(dimension: number): number {
-  return (4 / 3) * (dimension ** 3 / EIGENVALUE_RATE);
+  const measure = exactMeasure(values, flat);
+  const bounds = blurredBounds(ruleBounds(exactMeasure(values)), blur);
+  return { measure, bounds: withFlatShare(bounds, flat / measure.dimension), blur };
 }
 
 function notFinite(): AnalysisError {
@@ -281,9 +310,3 @@ function notFinite(): AnalysisError {
     'curvature not finite: a product with it overflows float32; check the preprocessing (--scale, --normalize) and the checkpoint',
   );
 }
-
-/** Of the eigenvalues that count, what float32 may blur without being what keeps the interval wide. */
-const BLURRED = 0.02;
-
-/** A bracket can be narrow by accident while the spectrum is hardly known. */
-const MINIMUM_STEPS = 12;

@@ -35,9 +35,8 @@ test('without a grant a share of the machine is available', () => {
   assert.throws(() => guard(0, 1e9).check(), problem(/ MiB in use, \d+ MiB available; /));
 });
 
-test('Lanczos takes half of what is left, and one step at least', () => {
-  // 50 MiB of vectors of 1 MiB each, one of them in advance.
-  assert.equal(guard(200, 100).lanczosSteps(MIB / 4, 256), 49);
-  assert.equal(guard(200, 100).lanczosSteps(MIB / 4, 20), 20);
-  assert.equal(guard(200, 250).lanczosSteps(MIB / 4, 20), 1);
+test('Lanczos takes half of what is left, and two vectors at least', () => {
+  // 50 MiB of vectors of 1 MiB each.
+  assert.equal(guard(200, 100).lanczosVectors(MIB / 4), 50);
+  assert.equal(guard(200, 250).lanczosVectors(MIB / 4), 2);
 });

@@ -53,10 +53,10 @@ export class MemoryGuard {
     );
   }
 
-  /** How many Lanczos vectors of `dimension` fit into what is left, after the same again for everything else. */
-  lanczosSteps(dimension: number, wished: number): number {
+  /** How many Lanczos vectors of `dimension` fit into what is left, after the same again for everything else; 2 at least. */
+  lanczosVectors(dimension: number): number {
     const free = Math.max(0, this.limit - this.used()) / 2;
-    return Math.max(1, Math.min(wished, Math.floor(free / (4 * dimension)) - 1));
+    return Math.max(2, Math.floor(free / (4 * dimension)));
   }
 
   private allowance(): string {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LimitResult } from '../../../protocol/analysis';
 import { exactMeasure, ruleBounds, spectralMeasure, spectralWeight, type SpectralMeasure } from '../spectrum/estimate';
 import { Random } from '../random';
 import { modulusBounds } from '../spectrum/modulus';
@@ -198,7 +197,7 @@ test('degenerate cases have defined answers and never NaN', () => {
   const curved = exactMeasure(Array.from({ length: D }, (_, i) => 1 + i));
   const flat = exactMeasure(new Array<number>(D).fill(0));
   const halfFlat = exactMeasure(Array.from({ length: D }, (_, i) => (i < 25 ? 0 : 1)));
-  const finite = (result: LimitResult) => {
+  const finite = (result: ReturnType<typeof pruningLimit>) => {
     const { sparsity, keep, lower, upper, bracket, interval, standardError, traceBound: bound, sharp, R } = result;
     const numbers = [sparsity, keep, lower, upper, ...bracket, ...interval, standardError, bound, sharp, R];
     assert.ok(numbers.every(Number.isFinite), numbers.join());

@@ -121,7 +121,7 @@ export interface LimitInput {
  *
  * Throws RangeError when ε, η or the dimensions make no sense.
  */
-export function pruningLimit(input: LimitInput): LimitResult {
+export function pruningLimit(input: LimitInput): Omit<LimitResult, 'method'> {
   const { measure, magnitudes, epsilon, eta, trace } = input;
   check(input);
   const squaredRadius = (s: number) => magnitudes.squaredRadius(s);

@@ -95,6 +95,7 @@ export function resultText(result: AnalysisResult, width: number): string {
   if (limits[0] !== undefined) {
     lines.push('', headline(limits[0]), ...paragraph(BRACKET, width));
     lines.push('', ...limitTable(limits, width), ...paragraph(boundsNote(limits[0]), width));
+    for (const { operator, method } of limits) lines.push(...paragraph(`${OPERATORS[operator]}: ${method}.`, width));
     lines.push('', ...layerCaption(limits[0], width), ...layerTable(result, width));
     if (result.path.length > 0) lines.push('', ...pathTable(result, width));
   }

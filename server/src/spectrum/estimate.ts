@@ -4,6 +4,8 @@ import { gaussRule, integrate, radauRule, type JacobiMatrix, type QuadratureRule
 export interface SpectralMeasure {
   /** D, the order of the operator. */
   readonly dimension: number;
+  /** So many of the D directions are known to be flat, and the probes are of the others. */
+  readonly flat?: number;
   readonly probes: readonly ProbeQuadrature[];
   /** The only "probe" is the spectrum itself: there is no sampling error. */
   readonly isExact?: boolean;
@@ -23,9 +25,14 @@ export interface Estimate {
   readonly standardError: number;
 }
 
-/** The measure from the tridiagonal matrices of several probes. */
-export function spectralMeasure(dimension: number, jacobis: readonly JacobiMatrix[]): SpectralMeasure {
-  return { dimension, probes: jacobis.map((jacobi) => ({ gauss: gaussRule(jacobi), radau: radauRule(jacobi) })) };
+/** The measure from the tridiagonal matrices of several probes; `flat` directions that they leave out are 0. */
+export function spectralMeasure(dimension: number, jacobis: readonly JacobiMatrix[], flat = 0): SpectralMeasure {
+  return { dimension, flat, probes: jacobis.map((jacobi) => ({ gauss: gaussRule(jacobi), radau: radauRule(jacobi) })) };
+}
+
+/** Of all directions, those known to be flat. */
+function flatShare({ flat = 0, dimension }: SpectralMeasure): number {
+  return flat / dimension;
 }
 
 /** What (1/D) Tr f(|A|), f(x) = c/(x + c), lies between at a c > 0; c = ∞ is the limit, 1. */
@@ -48,10 +55,10 @@ export function ruleBounds(measure: SpectralMeasure): SpectralBounds {
 }
 
 /** The measure of a spectrum that is known: both rules are the eigenvalues, equally weighted. */
-export function exactMeasure(eigenvalues: ArrayLike<number>): SpectralMeasure {
+export function exactMeasure(eigenvalues: ArrayLike<number>, flat = 0): SpectralMeasure {
   const nodes = Float64Array.from(eigenvalues).sort();
   const rule = { nodes, weights: new Float64Array(nodes.length).fill(1 / nodes.length) };
-  return { dimension: nodes.length, probes: [{ gauss: rule, radau: rule }], isExact: true };
+  return { dimension: nodes.length + flat, flat, probes: [{ gauss: rule, radau: rule }], isExact: true };
 }
 
 /**
@@ -71,9 +78,16 @@ export function blurredBounds(bounds: SpectralBounds, blur: number): SpectralBou
 
 /** (1/D) Tr f(|A|): the mean over probes of Σ w f(|θ|). */
 export function average(measure: SpectralMeasure, rule: RuleName, f: (modulus: number) => number): number {
+  const share = flatShare(measure);
+  const rest = (1 - share) * probeAverage(measure, rule, f);
+  return share === 0 ? rest : share * f(0) + rest;
+}
+
+/** Of what the probes are of. */
+function probeAverage({ probes }: SpectralMeasure, rule: RuleName, f: (modulus: number) => number): number {
   let sum = 0;
-  for (const probe of measure.probes) sum += integrate(probe[rule], f);
-  return sum / measure.probes.length;
+  for (const probe of probes) sum += integrate(probe[rule], f);
+  return sum / probes.length;
 }
 
 /** From this many probes on their scatter is believed; below it says too little. */
@@ -99,22 +113,26 @@ const PROBES_FOR_SCATTER = 8;
  *
  * From eight probes on the scatter of the probes is used where it is smaller:
  * the bound ignores that a diagonal B has no variance at all.
+ *
+ * Directions that are known to be flat are in no probe: D is that of the others,
+ * and the error is their share of it.
  */
 export function standardError(measure: SpectralMeasure, f: (modulus: number) => number): number {
   if (measure.isExact) return 0;
   const n = measure.probes.length;
-  const factor = 2 / (measure.dimension * n);
+  const live = 1 - flatShare(measure);
+  const factor = 2 / (measure.dimension * live * n);
   const upperVariance = (rule: RuleName) => {
-    const mean = average(measure, rule, f);
+    const mean = probeAverage(measure, rule, f);
     const square = (modulus: number) => (f(modulus) - mean) ** 2;
-    const variance = average(measure, rule, square);
-    const variation = average(measure, rule, (modulus) => (square(modulus) - variance) ** 2);
+    const variance = probeAverage(measure, rule, square);
+    const variation = probeAverage(measure, rule, (modulus) => (square(modulus) - variance) ** 2);
     return variance + 1.96 * Math.sqrt(factor * variation);
   };
-  const bound = Math.sqrt(factor * Math.max(upperVariance('gauss'), upperVariance('radau')));
+  const bound = live * Math.sqrt(factor * Math.max(upperVariance('gauss'), upperVariance('radau')));
   if (n < PROBES_FOR_SCATTER) return bound;
   const scatter = (rule: RuleName) => sampleStandardError(measure.probes.map((probe) => integrate(probe[rule], f)));
-  return Math.min(bound, Math.max(scatter('gauss'), scatter('radau')));
+  return Math.min(bound, live * Math.max(scatter('gauss'), scatter('radau')));
 }
 
 /**
@@ -135,9 +153,12 @@ export function sampleStandardError(values: readonly number[]): number {
 
 /** All probes as one rule, nodes ascending: for plots and reports. */
 export function pooledRule(measure: SpectralMeasure, rule: RuleName): QuadratureRule {
+  const share = flatShare(measure);
+  const factor = (1 - share) / measure.probes.length;
   const pairs = measure.probes.flatMap((probe) =>
-    Array.from(probe[rule].nodes, (node, i) => [node, probe[rule].weights[i]! / measure.probes.length] as const),
+    Array.from(probe[rule].nodes, (node, i) => [node, factor * probe[rule].weights[i]!] as const),
   );
+  if (share > 0) pairs.push([0, share]);
   pairs.sort((a, b) => a[0] - b[0]);
   return { nodes: Float64Array.from(pairs, (pair) => pair[0]), weights: Float64Array.from(pairs, (pair) => pair[1]) };
 }

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Random } from '../random';
-import { modulusBounds } from './modulus';
-import type { JacobiMatrix } from './quadrature';
+import { flatShare, modulusBounds } from './modulus';
+import { gaussRule, truncate } from './quadrature';
 import { inner, naiveJacobi } from './testing';
 
 /** Some large eigenvalues and a bulk of either sign, over a random range of scales, often with zeros. */
@@ -28,9 +28,33 @@ function truth(spectrum: readonly number[], direction: Float64Array, c: number):
   return terms.reduce((sum, term) => sum + term, 0) / inner(direction, direction);
 }
 
-const truncate = ({ alpha, beta }: JacobiMatrix, depth: number): JacobiMatrix => ({
-  alpha: alpha.slice(0, depth),
-  beta: beta.slice(0, depth),
+test('at one scale are attained by the spectra that the run cannot tell from the true one, and not exceeded', () => {
+  for (let seed = 0; seed < 20; seed++) {
+    const random = Random.stream(seed, 'disk');
+    const steps = 1 + random.below(12);
+    const { alpha, beta } = naiveJacobi(
+      randomSpectrum(random, 60),
+      Float64Array.from(random.gaussianVector(60)),
+      steps,
+    );
+    // A last diagonal entry x gives the first m steps the same result, whatever it is; near the one that makes
+    // the matrix singular it matters most.
+    const pivot = alpha.reduce((d, a, j) => a - (j > 0 ? beta[j - 1]! ** 2 : 0) / d, 1);
+    const singular = beta.at(-1)! ** 2 / pivot;
+    const flatIf = (x: number, s: number): number => {
+      const { nodes, weights } = gaussRule({ alpha: Float64Array.of(...alpha, x), beta: Float64Array.of(...beta, 0) });
+      return nodes.reduce((sum, node, i) => sum + (weights[i]! * s * s) / (node * node + s * s), 0);
+    };
+    for (const s of [1e-3, 0.03, 1]) {
+      const [low, high] = flatShare({ alpha, beta }, s);
+      const offsets = Array.from({ length: 2000 }, (_, i) => 1e-7 * 1e14 ** (i / 1999));
+      const values = offsets.flatMap((offset) => [flatIf(singular - offset, s), flatIf(singular + offset, s)]);
+      const found = [Math.min(...values), Math.max(...values)] as const;
+      const where = `problem ${seed}, scale ${s}: ${low} … ${high}, found ${found.join(' … ')}`;
+      assert.ok(low - 1e-9 <= found[0] && found[1] <= high + 1e-9, where);
+      assert.ok(found[1] - found[0] > 0.98 * (high - low) - 1e-9, where);
+    }
+  }
 });
 
 test('contain the truth at every depth and scale, and tighten with every step', () => {

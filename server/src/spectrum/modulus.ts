@@ -23,20 +23,26 @@ const HUGE = 1e150;
  *        c/(|λ| + c) = ∫₀^∞ (2/π) c/(s² + c²) · s²/(λ² + s²) ds.
  *
  * 2. φ(s) = s·Im G(is), with the resolvent G(z) = vᵀ(A − z)⁻¹v. After k steps
- *    G_k(z) = e₁ᵀ(T_k − z)⁻¹e₁ approximates it, and with the orthonormal
- *    polynomial p_k of the process
+ *    G_k(z) = e₁ᵀ(T_k − z)⁻¹e₁ approximates it. What the process would do next is
+ *    a tail of the continued fraction: with the orthonormal polynomials p_j of
+ *    the process and u = β_k p_k(z),
  *
- *        G(z) − G_k(z) = p_k(z)⁻² ∫ p_k(x)²/(x − z) dμ(x),
+ *        G(z) = G_k(z) + u⁻² β_k² / (1/M(z) + β_k² p_{k−1}(z)/u),
  *
- *    because p_k is orthogonal to (p_k(z) − p_k(x))/(z − x), and ∫ p_k² dμ = 1.
- * 3. For real x the number 1/(x − is) lies on the circle of radius 1/(2s) about
- *    i/(2s), so that an average of such numbers lies within it. Hence
+ *    where M(z) = ∫ dν(x)/(x − z) for some probability measure ν, of which
+ *    nothing is known.
+ * 3. For z = is, 1/M has an imaginary part of at most −s, so that 1 over the
+ *    bracket lies within the circle of radius 1/(2h) about i/(2h), with
+ *    h = s − Im β_k² p_{k−1}/u. Hence
  *
- *        φ(s) = φ_k(s) + ½ Re p_k(is)⁻² ± ½ |p_k(is)|⁻².
+ *        φ(s) = φ_k(s) + s/(2h)·Re p_k(is)⁻² ± s/(2h)·|p_k(is)|⁻².
  *
- *    This holds at every depth k up to the last, and the bounds at s are the
- *    best of all. 1/|p_k(is)| is the residual norm of (A − is)x = v by Lanczos.
+ *    This is Weyl's disk of the moment problem (Akhiezer 1965, chapter 1; h·|p_k|² =
+ *    s·Σ_{j≤k}|p_j|²): every value inside belongs to some spectrum that k steps
+ *    cannot tell from this one. The disks of deeper steps lie within.
  * 4. φ rises with s and φ/s² falls, which carries a bound from one s to others.
+ *
+ * So the bounds of φ are the best that k steps allow at every single s.
  *
  * Exact arithmetic is assumed: float32 products blur what happens at scales
  * below about 10⁻⁶ of the norm.
@@ -89,8 +95,8 @@ function flatShares(jacobi: JacobiMatrix, scales: Float64Array): [low: Float64Ar
   return [low, high];
 }
 
-/** Bounds of φ(s): p and q are p_k(is) and p_{k−1}(is), G is G_k(is), of which the imaginary part is kept. */
-function flatShare({ alpha, beta }: JacobiMatrix, s: number): [low: number, high: number] {
+/** Bounds of φ(s) without 4, s > 0: p and q are p_{k−1}(is) and p_{k−2}(is); of G_k(is) the imaginary part is kept. */
+export function flatShare({ alpha, beta }: JacobiMatrix, s: number): [low: number, high: number] {
   let [pr, pi, qr, qi] = [1, 0, 0, 0];
   let imaginary = 0;
   let low = 0;
@@ -107,7 +113,9 @@ function flatShare({ alpha, beta }: JacobiMatrix, s: number): [low: number, high
     imaginary += di / (dr * dr + di * di);
     const square = ur * ur + ui * ui;
     const b = beta[k]!;
-    const radius = (b * b) / (2 * square);
+    // h = s − Im b²·p_{k−1}/u, with the conjugate of u over its square.
+    const h = s - (b * b * (pi * ur - pr * ui)) / square;
+    const radius = (s * b * b) / (2 * h * square);
     const centre = s * imaginary + (radius * (ur * ur - ui * ui)) / square;
     low = Math.max(low, centre - radius);
     high = Math.min(high, centre + radius);

@@ -94,15 +94,6 @@ export function integrate(rule: QuadratureRule, f: (modulus: number) => number):
   return sum;
 }
 
-/**
- * How far an eigenvalue of the operator can at most be from each Ritz value, in
- * the order of `gaussRule`: β_m · |last component| (Paige 1971).
- */
-export function ritzResiduals(jacobi: JacobiMatrix): Float64Array {
-  const residual = jacobi.beta[jacobi.beta.length - 1] ?? 0;
-  return tridiagonalEigen(jacobi.alpha, jacobi.beta).last.map((component) => Math.abs(residual * component));
-}
-
 /** Gershgorin: an upper bound of ‖T‖, with the residual counted in. */
 export function rowSumNorm({ alpha, beta }: JacobiMatrix): number {
   let norm = 0;

@@ -10,13 +10,12 @@ const close = (actual: number, expected: number, tolerance: number, what: string
 
 test('the discrete Laplacian has its closed-form eigenpairs', () => {
   for (const n of [1, 2, 3, 10, 256]) {
-    const { values, first, last } = tridiagonalEigen(new Float64Array(n).fill(2), new Float64Array(n).fill(-1));
+    const { values, first } = tridiagonalEigen(new Float64Array(n).fill(2), new Float64Array(n).fill(-1));
     for (let k = 1; k <= n; k++) {
       const angle = (k * Math.PI) / (n + 1);
       close(values[k - 1]!, 2 - 2 * Math.cos(angle), 1e-13, `value ${k} of ${n}`);
       const component = Math.sqrt(2 / (n + 1)) * Math.sin(angle);
       close(Math.abs(first[k - 1]!), component, 1e-12, `first ${k} of ${n}`);
-      close(Math.abs(last[k - 1]!), component, 1e-12, `last ${k} of ${n}`);
     }
   }
 });
@@ -36,12 +35,11 @@ test('random, split and graded matrices agree with a naive Jacobi solver', () =>
       ),
     );
     const naive = naiveEigen(dense);
-    const { values, first, last } = tridiagonalEigen(diagonal, off);
+    const { values, first } = tridiagonalEigen(diagonal, off);
     for (let i = 0; i < n; i++) {
       close(values[i]!, naive.values[i]!, 1e-12, `value ${i} of trial ${trial}`);
       const vector = naive.vectors[i]!;
       close(first[i]! ** 2, vector[0]! ** 2, 1e-9, `first ${i} of trial ${trial}`);
-      close(first[i]! * last[i]!, vector[0]! * vector[n - 1]!, 1e-9, `last ${i} of trial ${trial}`);
     }
   }
 });

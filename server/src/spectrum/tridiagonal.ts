@@ -1,20 +1,17 @@
 import { AnalysisError } from '../errors';
 
 /**
- * Eigenvalues of a symmetric tridiagonal matrix with the first and last
+ * Eigenvalues of a symmetric tridiagonal matrix with the first
  * components of its normalised eigenvectors.
  *
- * Gauss quadrature needs the first components (Golub & Welsch 1969), error
- * bounds of Ritz values the last. Whole eigenvectors would cost O(m³); two rows
- * of them cost O(m²).
+ * Gauss quadrature needs those (Golub & Welsch 1969). Whole eigenvectors would
+ * cost O(m³); one row of them costs O(m²).
  */
 export interface TridiagonalEigen {
   /** Ascending. */
   readonly values: Float64Array;
   /** First component of eigenvector `i`, of either sign. */
   readonly first: Float64Array;
-  /** Last component of eigenvector `i`; the sign relative to `first` is meaningful. */
-  readonly last: Float64Array;
 }
 
 /** Iterations per eigenvalue; two or three are usual, EISPACK allows 30. */
@@ -47,11 +44,7 @@ export function tridiagonalEigen(diagonal: Float64Array, offDiagonal: Float64Arr
   const e = new Float64Array(m);
   for (let i = 0; i + 1 < m; i++) e[i] = offDiagonal[i]! / unit;
   const first = new Float64Array(m);
-  const last = new Float64Array(m);
-  if (m > 0) {
-    first[0] = 1;
-    last[m - 1] = 1;
-  }
+  if (m > 0) first[0] = 1;
   for (let low = 0; low < m; low++) {
     for (let iteration = 0; ; iteration++) {
       const high = blockEnd(d, e, low);
@@ -59,7 +52,7 @@ export function tridiagonalEigen(diagonal: Float64Array, offDiagonal: Float64Arr
       if (iteration === MAX_ITERATIONS) {
         throw new AnalysisError(`tridiagonal eigenvalue not converged: ${low + 1} of ${m} after ${iteration} steps`);
       }
-      qlStep(d, e, first, last, low, high);
+      qlStep(d, e, first, low, high);
     }
   }
 
@@ -67,7 +60,6 @@ export function tridiagonalEigen(diagonal: Float64Array, offDiagonal: Float64Arr
   return {
     values: Float64Array.from(order, (i) => d[i]! * unit),
     first: Float64Array.from(order, (i) => first[i]!),
-    last: Float64Array.from(order, (i) => last[i]!),
   };
 }
 
@@ -89,14 +81,7 @@ function blockEnd(d: Float64Array, e: Float64Array, low: number): number {
 }
 
 /** One implicit QL sweep over rows `low` … `high`, from the bottom up. */
-function qlStep(
-  d: Float64Array,
-  e: Float64Array,
-  first: Float64Array,
-  last: Float64Array,
-  low: number,
-  high: number,
-): void {
+function qlStep(d: Float64Array, e: Float64Array, first: Float64Array, low: number, high: number): void {
   // 1. Wilkinson's shift: the eigenvalue of the leading 2 × 2 block nearer to d[low].
   const ratio = (d[low + 1]! - d[low]!) / (2 * e[low]!);
   const root = Math.hypot(ratio, 1);
@@ -124,7 +109,6 @@ function qlStep(
     d[i + 1] = g + p;
     g = c * t - b;
     rotate(first, i, c, s);
-    rotate(last, i, c, s);
   }
   d[low]! -= p;
   e[low] = g;
