@@ -25,6 +25,9 @@ export interface PruneRequest {
   /** Absolute paths. */
   readonly checkpoint: string;
   readonly output: string;
+  /** How the network of weights alone is found, as in `AnalysisOptions`. */
+  readonly architecture?: string;
+  readonly graph?: string;
   /** Where the mask goes. */
   readonly mask?: string;
   readonly target: PruneTarget;
@@ -60,7 +63,7 @@ export interface Performance {
 export interface PruneResult {
   readonly checkpoint: string;
   readonly output: string;
-  /** Other files that belong to `output`: its external data. */
+  /** Other files that belong to `output`: external data, shards. */
   readonly companions: readonly string[];
   readonly mask: string | null;
   readonly method: PruneMethod;

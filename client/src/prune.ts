@@ -129,11 +129,11 @@ function toFraction(text: string): number | undefined {
 }
 
 function chooseOutput(checkpoint: vscode.Uri): Thenable<vscode.Uri | undefined> {
-  const stem = nameOf(checkpoint).replace(/\.[^.]*$/, '');
+  const [, stem, ending] = /^(.+?)((?:\.safetensors\.index)?\.[^.]*)?$/.exec(nameOf(checkpoint))!;
   return vscode.window.showSaveDialog({
     title: 'Save Pruned Checkpoint',
-    defaultUri: vscode.Uri.joinPath(checkpoint, '..', `${stem}-pruned.onnx`),
-    filters: { ONNX: ['onnx'] },
+    // A checkpoint is written in its own format.
+    defaultUri: vscode.Uri.joinPath(checkpoint, '..', `${stem}-pruned${ending ?? ''}`),
   });
 }
 

@@ -55,7 +55,14 @@ function checkpoint({ shapes }: Pick<Golden, 'shapes'>): WeightsFile {
     const bytes = (): Uint8Array => (counter ? new Uint8Array(8) : new Uint8Array(weights(name, shape).buffer));
     return [name, rawTensor(name, counter ? 'int64' : 'float32', shape, name, bytes)] as const;
   });
-  return { kind: 'weights', format: 'test', path: 'golden', producer: '', tensors: new Map(tensors) };
+  return {
+    kind: 'weights',
+    container: 'pytorch archive',
+    format: 'test',
+    path: 'golden',
+    producer: '',
+    tensors: new Map(tensors),
+  };
 }
 
 let engine: Engine;

@@ -137,6 +137,12 @@ quantised = torch.quantize_per_tensor(torch.randn(4), 0.1, 3, torch.qint8)
 torch.save({'w': quantised}, os.path.join(folder, 'quantised.pt'))
 torch.save({'w': torch.eye(3).to_sparse()}, os.path.join(folder, 'sparse.pt'))
 
+# A multilayer perceptron whose second layer is the transpose of its first, in the same memory.
+mlp = torch.nn.Sequential(torch.nn.Linear(5, 5), torch.nn.ReLU(), torch.nn.Linear(5, 5))
+tied = collections.OrderedDict(mlp.state_dict())
+tied['2.weight'] = tied['0.weight'].t()
+save('tied.pt', tied, tied)
+
 with open(os.path.join(folder, 'expected.json'), 'w') as out:
     lines = [f' {json.dumps(name)}: {json.dumps(tensors)}' for name, tensors in expected.items()]
     out.write('{\n' + ',\n'.join(lines) + '\n}\n')

@@ -143,7 +143,7 @@ test('external data go into a file of their own, the old one stays', async (t) =
     cwd,
   });
   assert.equal(status, 0, stderr);
-  assert.match(stdout, /^External data: sub\/out\.onnx\.data$/m);
+  assert.match(stdout, /^Weights: sub\/out\.onnx\.data$/m);
   assert.deepEqual(new Uint8Array(readFileSync(join(cwd, 'net.bin'))), data);
   const before = [...(await weights(join(cwd, 'net.onnx'))).values()].flat();
   const after = [...(await weights(join(cwd, 'sub/out.onnx'))).values()].flat();

@@ -76,6 +76,7 @@ function identified(match: Match, file: WeightsFile, weights: ReadonlyMap<string
   }
   const network: NetworkFile = {
     kind: 'network',
+    container: file.container,
     format: file.format,
     path: file.path,
     producer: file.producer,

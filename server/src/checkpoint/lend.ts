@@ -30,6 +30,7 @@ export function lendGraph(graph: NetworkFile, file: WeightsFile): Identified {
   if (!named) pairByShape(wanted, weights, replaced, graph, file);
   const network: NetworkFile = {
     ...graph,
+    container: file.container,
     format: file.format,
     path: file.path,
     producer: file.producer,

@@ -30,7 +30,7 @@ const formats: readonly Format[] = [
   { match: safetensors.match, open: safetensors.open },
   { match: pytorch.matchPickle, open: (path, size) => Promise.resolve(pytorch.openLegacy(path, size)) },
   { match: (head) => /^\s*\{/.test(Buffer.from(head).toString()), open: openJson },
-  { match: onnx.match, open: async (path) => ({ kind: 'network', ...(await onnx.open(path)) }) },
+  { match: onnx.match, open: async (path) => ({ kind: 'network', container: 'onnx', ...(await onnx.open(path)) }) },
   // Pickles of the first protocols have no signature either.
   {
     match: (head) => /^[(c\]}VSIp]/.test(Buffer.from(head).toString('latin1')),

@@ -1,4 +1,5 @@
 import { InputError } from '../errors';
+import type { ZipEntry } from '../files/zip';
 import type { Shape } from '../graph/ir';
 import { elementCount, formatShape } from '../graph/shapes';
 import {
@@ -10,6 +11,28 @@ import {
   type ElementType,
   type KnownTensor,
 } from './elements';
+
+/** A stretch of a file, or of what an entry of an archive unpacks to. */
+export interface ByteRun {
+  readonly file: string;
+  readonly entry?: ZipEntry;
+  readonly start: number;
+  readonly length: number;
+}
+
+/** Where the elements of a tensor lie, for whoever changes them in a copy of the file. */
+export type Place =
+  | {
+      readonly kind: 'bytes';
+      /** One behind the other they reach from the first element to the last. */
+      readonly runs: readonly ByteRun[];
+      /** Per axis, in elements; row-major without gaps when absent. */
+      readonly strides?: readonly number[];
+      /** What is stored for elements that `StoredTensor.bytes` has as these; the same when absent. */
+      readonly encode?: (elements: Uint8Array) => Uint8Array;
+    }
+  /** A dataset of an HDF5 file, by its path. */
+  | { readonly kind: 'dataset'; readonly path: string };
 
 /** A tensor in the file. Its values are read and decoded when they are asked for. */
 export interface StoredTensor {
@@ -27,6 +50,8 @@ export interface StoredTensor {
    * @throws InputError when they are not there
    */
   bytes(): Uint8Array;
+  /** Absent where the writer of the format finds it by name. */
+  readonly place?: Place;
 }
 
 /** Bytes of an element of types that can be stored and not computed with. */
@@ -47,6 +72,7 @@ export function elementBytes(dtype: string): number | undefined {
  *
  * @param where names tensor and file, for messages
  * @param bytes reads them; as many as the shape needs
+ * @param place where they lie
  */
 export function rawTensor(
   name: string,
@@ -54,6 +80,7 @@ export function rawTensor(
   shape: Shape,
   where: string,
   bytes: () => Uint8Array,
+  place?: Place,
 ): StoredTensor {
   const read = (): KnownTensor => {
     if (!isElementType(dtype)) throw unsupportedType(dtype, where);
@@ -64,7 +91,7 @@ export function rawTensor(
     }
     return { type: dtype, shape, values: decodeRaw(dtype, raw, count) };
   };
-  return { name, dtype, shape, read, bytes };
+  return { name, dtype, shape, read, bytes, ...(place !== undefined && { place }) };
 }
 
 export function unsupportedType(dtype: string, where: string): InputError {

@@ -1,6 +1,13 @@
 import type { PruneMethod, PruneRequest } from '../../../protocol/prune';
 import { InputError } from '../errors';
-import { ANALYSIS_OPTIONS, DATA_USAGE, PRECISION_USAGE, readAnalysisOptions, RUNNING_USAGE } from './analysis-options';
+import {
+  ANALYSIS_OPTIONS,
+  DATA_USAGE,
+  NETWORK_USAGE,
+  PRECISION_USAGE,
+  readAnalysisOptions,
+  RUNNING_USAGE,
+} from './analysis-options';
 import { choice, onlyFile, parse, pathOption, Values } from './option-values';
 import type { TypedPath } from './paths';
 
@@ -20,7 +27,7 @@ export interface PruneCommand {
 export const PRUNE_USAGE = `Usage: pruning-limit prune FILE (--at-limit | --sparsity S) -o OUT [OPTION ...]
 
 Sets weights of a checkpoint to zero, once, the smallest of a layer first, and
-writes the checkpoint with everything else as it was.
+writes the checkpoint in its own format with everything else as it was.
 
 How many
   --at-limit             as many as the headline limit allows
@@ -43,6 +50,7 @@ Output
   --force                replace files that are there already
   --json                 one JSON object on standard output, nothing else there
 
+${NETWORK_USAGE}
 With data, loss and accuracy before and after are measured.
 ${DATA_USAGE}
 ${PRECISION_USAGE}
@@ -84,11 +92,15 @@ export function parsePrune(argv: readonly string[]): PruneCommand | undefined {
   }
   const mask = pathOption(values.text('mask'), '--mask');
   const analysis = readAnalysisOptions(values);
+  const architecture = values.text('architecture');
+  const graph = pathOption(values.text('graph'), '--graph');
   return {
     kind: 'prune',
     request: {
       checkpoint: checkpoint.absolute,
       output: output.absolute,
+      ...(architecture !== undefined && { architecture }),
+      ...(graph !== undefined && { graph: graph.absolute }),
       ...(mask !== undefined && { mask: mask.absolute }),
       target: atLimit ? { kind: 'limit' } : { kind: 'sparsity', sparsity: values.number('sparsity', 0, 0, 1) },
       method: choice(values.text('method'), '--method', METHODS, 'global'),

@@ -34,6 +34,17 @@ export interface ZipArchive {
   source(entry: ZipEntry): Promise<ByteSource>;
 }
 
+/** Where the directory of an archive lies, and what leads to it. */
+export interface ZipDirectory {
+  readonly start: number;
+  readonly length: number;
+  readonly count: number;
+  /** Position of the end record. */
+  readonly end: number;
+  /** Position of the 64-bit end record; null where there is none. */
+  readonly end64: number | null;
+}
+
 const LOCAL = 0x0403_4b50;
 const CENTRAL = 0x0201_4b50;
 const END = 0x0605_4b50;
@@ -49,14 +60,19 @@ export async function withZip<T>(path: string, use: (archive: ZipArchive) => Pro
   const handle = await open(path, 'r');
   try {
     const { size } = await handle.stat();
-    const entries = await readDirectory(handle, path, size);
+    const { entries } = await readDirectory(handle, path, size);
     return await use({ path, entries, source: (entry) => entrySource(handle, path, size, entry) });
   } finally {
     await handle.close();
   }
 }
 
-async function readDirectory(handle: FileHandle, path: string, size: number): Promise<ZipEntry[]> {
+/** @throws InputError when the archive is damaged, or not supported */
+export async function readDirectory(
+  handle: FileHandle,
+  path: string,
+  size: number,
+): Promise<{ readonly entries: ZipEntry[]; readonly directory: ZipDirectory }> {
   const tailStart = Math.max(0, size - END_BYTES - MAX_COMMENT);
   const tail = await view(handle, path, size, tailStart, size - tailStart);
   let at = tail.byteLength - END_BYTES;
@@ -66,10 +82,12 @@ async function readDirectory(handle: FileHandle, path: string, size: number): Pr
   let count = tail.getUint16(at + 10, true);
   let length = tail.getUint32(at + 12, true);
   let start = tail.getUint32(at + 16, true);
+  let end64: number | null = null;
   if (count === 0xffff || length === 0xffff_ffff || start === 0xffff_ffff) {
     const locator = await view(handle, path, size, tailStart + at - 20, 20);
     if (locator.getUint32(0, true) === LOCATOR64) {
-      const end = await view(handle, path, size, uint64(locator, 8, path), 56);
+      end64 = uint64(locator, 8, path);
+      const end = await view(handle, path, size, end64, 56);
       if (end.getUint32(0, true) !== END64) throw damaged(path, 'ZIP64 directory end not found');
       disk = end.getUint32(16, true);
       count = uint64(end, 32, path);
@@ -80,7 +98,8 @@ async function readDirectory(handle: FileHandle, path: string, size: number): Pr
   if (disk !== 0) throw new InputError(`archive unsupported: ${path} is one disk of several; join them first`);
   if (length > MAX_DIRECTORY || count * 46 > length)
     throw damaged(path, `directory of ${length} bytes, ${count} entries`);
-  return parseDirectory(await view(handle, path, size, start, length), count, path, size);
+  const entries = parseDirectory(await view(handle, path, size, start, length), count, path, size);
+  return { entries, directory: { start, length, count, end: tailStart + at, end64 } };
 }
 
 function parseDirectory(directory: DataView, count: number, path: string, fileSize: number): ZipEntry[] {

@@ -1,4 +1,5 @@
 import type { EpochRecord } from '../../../protocol/train';
+import { withValues, type Edit } from '../checkpoint/edit';
 import { onnx } from '../checkpoint/onnx/generated/onnx';
 import type { OnnxFile } from '../checkpoint/onnx/reader';
 import { updateWeights } from '../checkpoint/onnx/update';
@@ -30,7 +31,8 @@ export function trainedCheckpoint(
   values: ReadonlyMap<string, Float32Array>,
   provenance: Provenance,
 ): Uint8Array {
-  const updated = updateWeights(bytes, path, values, () => {
+  const edits = new Map([...values].map(([name, wished]): [string, Edit] => [name, (own) => withValues(own, wished)]));
+  const updated = updateWeights(bytes, path, edits, () => {
     throw externalData(path);
   });
   const others =

@@ -18,6 +18,7 @@ export function registerPrune({ connection, jobs, results }: ServerContext): voi
         // Refused here already when it is not resolved.
         limitSparsity(stored.result);
       }
+      const { architecture, graph } = stored?.result.options ?? {};
       const job = jobs.start({
         kind: 'prune',
         request: {
@@ -25,6 +26,8 @@ export function registerPrune({ connection, jobs, results }: ServerContext): voi
           output: fileURLToPath(params.output),
           target: atLimit ? { kind: 'limit' } : { kind: 'sparsity', sparsity: params.sparsity },
           method: 'global',
+          ...(architecture !== undefined && { architecture }),
+          ...(graph !== undefined && { graph }),
           allowDisconnected: params.allowDisconnected,
           // Whoever chose the place was asked about the file that is there.
           overwrite: true,

@@ -6,11 +6,18 @@ import { analyze } from '../analysis/analyze';
 import { Evaluator } from '../analysis/evaluator';
 import { MemoryGuard } from '../analysis/memory';
 import { openSubject } from '../analysis/subject';
+import { withZeros } from '../checkpoint/edit';
+import { networkOf, type ModelOptions } from '../checkpoint/model';
 import { importGraph, type ImportedGraph } from '../checkpoint/onnx/import';
 import { toFloat32 } from '../checkpoint/elements';
 import { storedLayers } from '../checkpoint/onnx/layers';
+import type { Checkpoint } from '../checkpoint/checkpoint';
 import type { OnnxFile } from '../checkpoint/onnx/reader';
-import { openOnnx } from '../checkpoint/open';
+import { openCheckpoint } from '../checkpoint/open';
+import type { StoredTensor } from '../checkpoint/stored-tensor';
+import { checkEnding, writeCheckpoint } from '../checkpoint/write';
+import { REPLACE, Writing } from '../checkpoint/writer';
+import { openDataset } from '../dataset/open';
 import { createOrtEngine } from '../engine/ort';
 import { DisconnectedError, InputError } from '../errors';
 import { expectFree, Staging } from '../files/staging';
@@ -19,13 +26,13 @@ import { emptyLayers, findCuts } from './connectivity';
 import { pruneMasks, type LayerWeights } from './criteria';
 import { checkSameNetwork, limitSparsity } from './saved-analysis';
 import { maskFile } from './mask-file';
-import { REPLACE, writeCheckpoint } from './write';
 
 /** Called with every event; awaited. */
 export type PruneListener = (event: PruneEvent) => void | Promise<void>;
 
 interface Layer extends LayerWeights {
   readonly name: string;
+  readonly tensor: StoredTensor;
 }
 
 /**
@@ -49,7 +56,10 @@ export async function prune(request: PruneRequest, listener: PruneListener): Pro
   await checkTargets(request);
   const analysis = await analysisFor(request, listener);
   await tell('checkpoint', 0);
-  const file = await openOnnx(request.checkpoint);
+  const checkpoint = await openCheckpoint(request.checkpoint);
+  checkEnding(checkpoint.container, request.output);
+  const options = await networkOptions(request, checkpoint);
+  const file = await networkOf(checkpoint, options);
   const layers = readLayers(file, analysis);
   if (analysis !== undefined) checkSameNetwork(analysis, layers, request.checkpoint);
   if (request.method === 'layers' && layers.some(({ curvatureShare }) => curvatureShare === undefined)) {
@@ -79,8 +89,12 @@ export async function prune(request: PruneRequest, listener: PruneListener): Pro
       }));
       await writeFile(await staging.place(request.mask), maskFile(masks));
     }
-    const values = new Map(pruned.map(({ name, weights }) => [name, weights]));
-    return writeCheckpoint(request.checkpoint, request.output, values, staging, request.overwrite);
+    const changes = layers.flatMap(({ name, tensor }, i) => {
+      const mask = chosen[i]!;
+      return mask.includes(0) ? [{ name, tensor, edit: (own: StoredTensor) => withZeros(own, mask) }] : [];
+    });
+    const writing = new Writing(request.checkpoint, request.output, changes, staging, request.overwrite);
+    return writeCheckpoint(checkpoint.container, file, options, writing);
   });
   return report(request, layers, pruned, { asked, disconnected, measured, companions });
 }
@@ -96,6 +110,16 @@ async function checkTargets({ checkpoint, output, mask, overwrite, target }: Pru
   }
   if (mask === output)
     throw new InputError(`mask and checkpoint in one file: ${mask}; choose another name for the mask`);
+}
+
+/** How the network of weights alone is found: the shape of the data's samples helps where there are data. */
+async function networkOptions(
+  { architecture, graph, options }: PruneRequest,
+  { kind }: Checkpoint,
+): Promise<Omit<ModelOptions, 'batch'>> {
+  if (kind === 'network' || graph !== undefined || options === undefined) return { architecture, graph };
+  const { sampleShape } = await openDataset(options.data.path, options.data.split, options.data);
+  return { architecture, sample: sampleShape };
 }
 
 async function analysisFor(request: PruneRequest, listener: PruneListener): Promise<AnalysisResult | undefined> {
@@ -122,6 +146,7 @@ function readLayers(file: OnnxFile, analysis: AnalysisResult | undefined): Layer
       name,
       op,
       shape,
+      tensor,
       weights: toFloat32(tensor.read()),
       ...(share !== undefined && { curvatureShare: share }),
     };

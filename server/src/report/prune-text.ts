@@ -47,7 +47,7 @@ export function pruneText(result: PruneResult, width: number): string {
     ),
   );
   if (result.mask !== null || result.companions.length > 0) lines.push('');
-  for (const path of result.companions) lines.push(`External data: ${visible(path)}`);
+  for (const path of result.companions) lines.push(`Weights: ${visible(path)}`);
   if (result.mask !== null) lines.push(`Mask: ${visible(result.mask)}`);
   for (const cut of result.disconnected) {
     lines.push(...paragraph(visible(`the network is cut in two: ${cut}`), width, 'warning: '));

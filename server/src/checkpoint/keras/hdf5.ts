@@ -80,6 +80,44 @@ function withFile<T>(h5wasm: typeof h5, path: string, use: (file: File) => T): T
   }
 }
 
+/**
+ * Puts other elements into datasets of a file, as they are to be in it. Those
+ * that lie in one piece are written there; those in compressed chunks are
+ * compressed again, and the library finds room for them.
+ *
+ * @param shown path of the file in messages
+ * @param contents by path of the dataset
+ */
+export async function writeHdf5(
+  path: string,
+  shown: string,
+  contents: ReadonlyMap<string, () => Uint8Array>,
+): Promise<void> {
+  const h5wasm = await library();
+  const module = await h5wasm.ready;
+  try {
+    const file = new h5wasm.File(path, 'a');
+    try {
+      for (const [dataset, content] of contents) {
+        const bytes = content();
+        const pointer = module._malloc(bytes.length);
+        try {
+          module.HEAPU8.set(bytes, Number(pointer));
+          module.set_dataset_data(file.file_id, dataset, null, null, null, BigInt(pointer));
+        } finally {
+          module._free(pointer);
+        }
+      }
+    } finally {
+      file.close();
+    }
+  } catch (error) {
+    if (error instanceof InputError) throw error;
+    const detail = error instanceof Error ? error.message.split('\n', 1)[0]! : 'the HDF5 library failed';
+    throw new InputError(`file not written: ${shown} (${detail}); choose another place`);
+  }
+}
+
 /** The library's own failures are those of the file. */
 function guarded<T>(path: string, use: () => T): T {
   try {
@@ -136,7 +174,7 @@ function datasetTensor(
       const { buffer, byteOffset, byteLength } = typedValue(found.value);
       return new Uint8Array(buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer);
     });
-  return rawTensor(name, type, shape, where, read);
+  return rawTensor(name, type, shape, where, read, { kind: 'dataset', path: name });
 }
 
 function typedValue(value: unknown): ArrayBufferView {
@@ -152,18 +190,33 @@ function typedValue(value: unknown): ArrayBufferView {
  * tensors are held in memory.
  */
 export async function readHdf5Bytes(bytes: Uint8Array): Promise<Hdf5> {
-  const folder = await mkdtemp(join(tmpdir(), 'pruning-limit-'));
-  try {
-    const path = join(folder, 'model.weights.h5');
-    await writeFile(path, bytes);
+  return withTemporary(bytes, async (path) => {
     const { tensors, attributes, names } = await readHdf5(path);
     const held = [...tensors].map(([name, tensor]) => {
       const content = tensor.bytes();
       const where = `tensor ${JSON.stringify(name)}`;
-      return [name, rawTensor(name, tensor.dtype, tensor.shape, where, () => content)] as const;
+      return [name, rawTensor(name, tensor.dtype, tensor.shape, where, () => content, tensor.place)] as const;
     });
     return { tensors: new Map(held), attributes, names };
+  });
+}
+
+/**
+ * Puts bytes into a file for as long as it is used.
+ * @throws InputError when there is no room for it
+ */
+export async function withTemporary<T>(bytes: Uint8Array, use: (path: string) => Promise<T>): Promise<T> {
+  let folder: string | undefined;
+  try {
+    folder = await mkdtemp(join(tmpdir(), 'pruning-limit-'));
+    const path = join(folder, 'model.weights.h5');
+    await writeFile(path, bytes).catch((error: NodeJS.ErrnoException) => {
+      throw new InputError(
+        `file not written: ${path} (${error.code ?? error.message}); make room there, or set TMPDIR to choose another place`,
+      );
+    });
+    return await use(path);
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   }
 }

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { InputError } from '../../errors';
-import type { NetworkFile } from '../checkpoint';
+import type { Container, NetworkFile } from '../checkpoint';
 import { NodeList, OPSET } from '../onnx/nodes';
 import type { StoredTensor } from '../stored-tensor';
 import { type Json, type KerasCall, type KerasModel, type KerasTensor } from './config';
@@ -8,6 +8,7 @@ import { KerasLayer, type KerasValue, type LayerWeights } from './layer';
 import { layerRules } from './layers';
 
 interface Source {
+  readonly container: Container;
   readonly format: string;
   readonly path: string;
   readonly producer: string;
@@ -51,9 +52,10 @@ export function kerasNetwork(model: KerasModel, source: Source): NetworkFile {
     if (value === undefined) throw new InputError(`Keras config: output ${tensor.layer} is no layer (${place})`);
     return { name: nodes.add('Identity', [keras(value, nodes)]), dtype: 'float32', shape: null };
   });
-  const { format, path, producer, tensors } = source;
+  const { container, format, path, producer, tensors } = source;
   return {
     kind: 'network',
+    container,
     format,
     path,
     producer,

@@ -21,7 +21,7 @@ export async function openH5(path: string): Promise<Checkpoint> {
   const producer = producerOf(file.attributes.get('keras_version'), file.attributes.get('backend'));
   if (config === undefined) {
     if (file.tensors.size === 0) throw new InputError(`no tensors: ${path}; choose a file with a model or its weights`);
-    return { kind: 'weights', format: 'HDF5', path, producer, tensors: file.tensors };
+    return { kind: 'weights', container: 'hdf5', format: 'HDF5', path, producer, tensors: file.tensors };
   }
   const model = parseModel(parseJson(config, path), path);
   const prefix = file.names.has('model_weights') ? 'model_weights/' : '';
@@ -34,7 +34,7 @@ export async function openH5(path: string): Promise<Checkpoint> {
     });
   };
   const tensors = weightTensors(model, weightsOf);
-  return kerasNetwork(model, { format: 'Keras (HDF5)', path, producer, tensors, weightsOf });
+  return kerasNetwork(model, { container: 'hdf5', format: 'Keras (HDF5)', path, producer, tensors, weightsOf });
 }
 
 /** The tensors that layers use; an optimiser's state is left out. */
@@ -76,7 +76,14 @@ export async function openArchive(path: string): Promise<Checkpoint> {
   const groups = numberedGroups(model, file);
   const weightsOf = (layer: string): LayerWeights => groups.get(layer) ?? [];
   const tensors = weightTensors(model, weightsOf);
-  return kerasNetwork(model, { format: 'Keras', path, producer: producerOf(version, undefined), tensors, weightsOf });
+  return kerasNetwork(model, {
+    container: 'keras archive',
+    format: 'Keras',
+    path,
+    producer: producerOf(version, undefined),
+    tensors,
+    weightsOf,
+  });
 }
 
 /**

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import Long from 'long';
 import { floats, modelBytes, node } from '../../../../test/onnx-models';
+import { withValues, type Edit } from '../edit';
 import { float16ToNumber, bfloat16ToNumber, numberToBfloat16, numberToFloat16 } from '../elements';
 import { onnx } from './generated/onnx';
 import { storedLayers } from './layers';
@@ -13,6 +14,8 @@ const types = onnx.TensorProto.DataType;
 const OWN = [0.5, -1.25, 2, -0.375, 1, 0.0625];
 const WISHED = Float32Array.of(0, -1.25, 2, 0, 7, 0.0625);
 const dims = [Long.fromNumber(2), Long.fromNumber(3)];
+const to = (name: string, wished: Float32Array): Map<string, Edit> =>
+  new Map([[name, (own) => withValues(own, wished)]]);
 const noFile = (): string => assert.fail('no external data here');
 
 const raw16 = (values: readonly number[], encode: (x: number) => number): Uint8Array =>
@@ -53,11 +56,11 @@ for (const [how, tensor] of Object.entries(storages)) {
   for (const asConstant of [false, true]) {
     test(`${how}${asConstant ? ' of a Constant node' : ''} is replaced, and nothing else`, () => {
       const before = model(tensor, asConstant);
-      const { bytes: after, external } = updateWeights(before, 'm.onnx', new Map([['w', WISHED]]), noFile);
+      const { bytes: after, external } = updateWeights(before, 'm.onnx', to('w', WISHED), noFile);
       assert.equal(external.size, 0);
       assert.deepEqual(weights(after), [...WISHED]);
       // The wished values back to the old ones give the old file, byte for byte.
-      const back = updateWeights(after, 'm.onnx', new Map([['w', Float32Array.from(OWN)]]), noFile);
+      const back = updateWeights(after, 'm.onnx', to('w', Float32Array.from(OWN)), noFile);
       assert.ok(Buffer.from(back.bytes).equals(before));
       const changed = [...after].filter((byte, i) => byte !== before[i]).length;
       assert.ok(after.length !== before.length || changed <= 3 * 8, `${changed} bytes differ`);
@@ -69,7 +72,7 @@ test('values that float32 cannot tell apart keep their bits', () => {
   const own = [1 / 3, 2 / 3, 0.1, 0.2, 0.3, 0.4];
   const before = model({ dataType: types.DOUBLE, doubleData: own }, false);
   const wished = Float32Array.from(own).with(1, 0);
-  const { bytes } = updateWeights(before, 'm.onnx', new Map([['w', wished]]), noFile);
+  const { bytes } = updateWeights(before, 'm.onnx', to('w', wished), noFile);
   assert.deepEqual(weights(bytes), own.with(1, 0));
 });
 
@@ -89,7 +92,7 @@ test('external data are described, and expected at their new place', () => {
     nodes: [node('Gemm', ['x', 'w', 'b'], ['y'], { transB: 1 })],
     tensors: [at('b', 64), floats('w', [2, 3], OWN)],
   });
-  const { bytes, external } = updateWeights(before, 'm.onnx', new Map([['w', WISHED]]), (i) => `new${i}.bin`);
+  const { bytes, external } = updateWeights(before, 'm.onnx', to('w', WISHED), (i) => `new${i}.bin`);
   assert.deepEqual([...external], [['old.bin', { location: 'new0.bin', patches: [] }]]);
   const tensor = onnx.ModelProto.decode(bytes).graph!.initializer![0]!;
   assert.deepEqual(
@@ -104,7 +107,7 @@ test('external data are described, and expected at their new place', () => {
 
 test('a name that is not there and damaged bytes are refused', () => {
   const whole = model(storages['float32 as numbers']!, false);
-  assert.throws(() => updateWeights(whole, 'm.onnx', new Map([['v', WISHED]]), noFile), {
+  assert.throws(() => updateWeights(whole, 'm.onnx', to('v', WISHED), noFile), {
     name: 'InputError',
     message: 'weights not found: v (m.onnx); export it again',
   });

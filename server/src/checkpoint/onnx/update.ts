@@ -1,13 +1,13 @@
 import { InputError } from '../../errors';
-import { elementInfo, numberToBfloat16, numberToFloat16, type ElementType } from '../elements';
+import type { Edit } from '../edit';
+import { dataTypeName } from '../elements';
 import { onnx } from './generated/onnx';
 import { storedTensor } from './tensor';
 import { lengthDelimited, rewriteField, rewriteMessage, varintBytes, WireError, type WireField } from './wire';
 
 /**
  * A model with other weights and everything else as it was: names, operators,
- * metadata, element types, where a tensor's values lie. Values that float32
- * cannot tell from the wished ones keep their bits.
+ * metadata, element types, where a tensor's values lie.
  */
 export interface UpdatedModel {
   /** The model file. */
@@ -25,18 +25,18 @@ export interface ExternalUpdate {
 /**
  * @param file bytes of the model
  * @param path of the model, for messages and as the base of external data
- * @param values row-major values by name of an initializer, or of a Constant node's output
+ * @param edits by name of an initializer, or of a Constant node's output
  * @param relocate new location of the n-th file of external data
  * @throws InputError when the file is damaged, or a name is not in it
  */
 export function updateWeights(
   file: Uint8Array,
   path: string,
-  values: ReadonlyMap<string, Float32Array>,
+  edits: ReadonlyMap<string, Edit>,
   relocate: (index: number) => string,
 ): UpdatedModel {
   try {
-    return new Update(path, values, relocate).run(file);
+    return new Update(path, edits, relocate).run(file);
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
     throw new InputError(`ONNX file damaged: ${path} (${error.message}); copy or export it again`);
@@ -59,10 +59,10 @@ class Update {
 
   constructor(
     private readonly path: string,
-    private readonly values: ReadonlyMap<string, Float32Array>,
+    private readonly edits: ReadonlyMap<string, Edit>,
     private readonly relocate: (index: number) => string,
   ) {
-    this.missing = new Set(values.keys());
+    this.missing = new Set(edits.keys());
   }
 
   run(file: Uint8Array): UpdatedModel {
@@ -84,7 +84,7 @@ class Update {
     return { bytes: bytes ?? file, external: this.external };
   }
 
-  /** @param main whether names of the graph's tensors are those of `values`; in subgraphs they may hide them */
+  /** @param main whether names of the graph's tensors are those of `edits`; in subgraphs they may hide them */
   private graph(graph: Uint8Array, main: boolean): Uint8Array | undefined {
     return rewriteMessage(
       graph,
@@ -124,26 +124,25 @@ class Update {
   private tensor(tensor: Uint8Array, name: string | undefined): Uint8Array | undefined {
     const proto = onnx.TensorProto.decode(tensor);
     const isExternal = proto.dataLocation === onnx.TensorProto.DataLocation.EXTERNAL;
-    const wished = name === undefined ? undefined : this.values.get(name);
-    if (wished !== undefined) this.missing.delete(name!);
-    if (isExternal) return this.externalTensor(tensor, proto, name, wished);
-    return wished === undefined ? undefined : this.inlineTensor(tensor, proto, name!, wished);
+    const edit = name === undefined ? undefined : this.edits.get(name);
+    if (edit !== undefined) this.missing.delete(name!);
+    const content = edit?.(storedTensor(proto, name!, this.path));
+    if (isExternal) return this.externalTensor(tensor, proto, content);
+    return content === undefined ? undefined : this.inlineTensor(tensor, proto, content);
   }
 
   private externalTensor(
     tensor: Uint8Array,
     proto: onnx.TensorProto.$Properties,
-    name: string | undefined,
-    wished: Float32Array | undefined,
+    content: Uint8Array | undefined,
   ): Uint8Array | undefined {
     const entries = new Map((proto.externalData ?? []).map(({ key, value }) => [key ?? '', value ?? '']));
     const old = entries.get('location') ?? '';
     const known = this.external.get(old);
     const update = known ?? { location: this.relocate(this.external.size), patches: [] };
     if (known === undefined) this.external.set(old, update);
-    if (wished !== undefined) {
-      const { type, values } = this.merged(proto, name!, wished);
-      update.patches.push({ offset: Number(entries.get('offset') ?? '0'), bytes: encode(type, values) });
+    if (content !== undefined) {
+      update.patches.push({ offset: Number(entries.get('offset') ?? '0'), bytes: content });
     }
     return rewriteMessage(
       tensor,
@@ -160,11 +159,9 @@ class Update {
   private inlineTensor(
     tensor: Uint8Array,
     proto: onnx.TensorProto.$Properties,
-    name: string,
-    wished: Float32Array,
+    raw: Uint8Array,
   ): Uint8Array | undefined {
-    const { type, values } = this.merged(proto, name, wished);
-    const raw = encode(type, values);
+    const type = dataTypeName(proto.dataType ?? 0);
     const isRaw = (proto.rawData ?? []).length > 0;
     const number = isRaw
       ? TENSOR.raw
@@ -184,21 +181,6 @@ class Update {
       return replacement;
     });
   }
-
-  /** The tensor's own values, and the wished ones where float32 tells them apart. */
-  private merged(
-    proto: onnx.TensorProto.$Properties,
-    name: string,
-    wished: Float32Array,
-  ): { readonly type: ElementType; readonly values: ArrayLike<number> } {
-    const { type, values } = storedTensor(proto, name, this.path).read();
-    if (values.length !== wished.length) {
-      throw new InputError(
-        `weights do not fit: ${name} (${this.path}) has ${values.length} values, not ${wished.length}`,
-      );
-    }
-    return { type, values: Float64Array.from(values, (own, i) => (Math.fround(own) === wished[i] ? own : wished[i]!)) };
-  }
 }
 
 /** Rewrites the fields that are named, by number. */
@@ -211,21 +193,6 @@ function choose(rewrites: Readonly<Record<number, Rewrite>>): (field: WireField)
 
 function nameOf(tensor: Uint8Array): string {
   return onnx.TensorProto.decode(tensor).name ?? '';
-}
-
-/** Little-endian, as raw data have it. */
-function encode(type: ElementType, values: ArrayLike<number>): Uint8Array {
-  const { bytes } = elementInfo[type];
-  const view = new DataView(new ArrayBuffer(values.length * bytes));
-  for (let i = 0; i < values.length; i++) {
-    const at = i * bytes;
-    if (type === 'float32') view.setFloat32(at, values[i]!, true);
-    else if (type === 'float64') view.setFloat64(at, values[i]!, true);
-    else if (type === 'float16') view.setUint16(at, numberToFloat16(values[i]!), true);
-    else if (type === 'bfloat16') view.setUint16(at, numberToBfloat16(values[i]!), true);
-    else throw new InputError(`weights of type ${type} cannot be written; only those of floating point can`);
-  }
-  return new Uint8Array(view.buffer);
 }
 
 function numbersOf16Bits(raw: Uint8Array): Uint8Array {

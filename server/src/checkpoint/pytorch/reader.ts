@@ -4,7 +4,7 @@ import { ByteCursor, readEntry, readRange } from '../../files/ranges';
 import { withZip, type ZipEntry } from '../../files/zip';
 import { readPickle } from '../../pickle/machine';
 import type { PickleValue } from '../../pickle/values';
-import type { WeightsFile } from '../checkpoint';
+import type { Container, WeightsFile } from '../checkpoint';
 import { elementBytes, type StoredTensor } from '../stored-tensor';
 import { collectTensors } from './collect';
 import { storageReferences, torchTable } from './functions';
@@ -56,13 +56,15 @@ export async function openArchive(path: string): Promise<WeightsFile> {
       const bytes = readEntry(path, entry, start, count);
       return swapped && width !== undefined ? byteSwapped(bytes, width) : bytes;
     };
+    storage.place = { file: path, entry, start: 0, length: entry.size };
+    if (swapped && width !== undefined) storage.encode = (elements) => byteSwapped(elements, width);
     return storage;
   });
   if (pickle.size > MOST_PICKLE) throw new InputError(`pickle too large: ${pickle.size} bytes (${path})`);
   const input = ByteCursor.of(readEntry(path, pickle), basename(path));
   const root = readPickle(input, torchTable(persistent));
   const script = byName.has(`${prefix}constants.pkl`);
-  return weights(path, script ? 'TorchScript' : 'PyTorch', root);
+  return weights(path, 'pytorch archive', script ? 'TorchScript' : 'PyTorch', root);
 }
 
 function byteSwapped(bytes: Uint8Array, width: number): Uint8Array {
@@ -84,7 +86,7 @@ export function openLegacy(path: string, size: number): WeightsFile {
   const first = readPickle(input, table);
   if (first !== MAGIC) {
     // A plain pickle, as Python itself writes it.
-    return weights(path, 'pickle', first);
+    return weights(path, 'pytorch legacy', 'pickle', first);
   }
   const protocol = readPickle(input, table);
   if (protocol !== LEGACY_PROTOCOL) throw damaged(place, `protocol ${String(protocol)}`);
@@ -107,16 +109,17 @@ export function openLegacy(path: string, size: number): WeightsFile {
     const start = input.position;
     input.skip(count * width);
     storage.fetch = (from, length) => readRange(path, start + from, length);
+    storage.place = { file: path, start, length: count * width };
   }
-  return weights(path, 'PyTorch (legacy)', root);
+  return weights(path, 'pytorch legacy', 'PyTorch (legacy)', root);
 }
 
-function weights(path: string, format: string, root: PickleValue): WeightsFile {
+function weights(path: string, container: Container, format: string, root: PickleValue): WeightsFile {
   const tensors: ReadonlyMap<string, StoredTensor> = collectTensors(root, basename(path));
   if (tensors.size === 0) {
     throw new InputError(`no tensors: ${path}; choose a file with the weights of a network`);
   }
-  return { kind: 'weights', format, path, producer: '', tensors };
+  return { kind: 'weights', container, format, path, producer: '', tensors };
 }
 
 function damaged(place: string, detail: string): InputError {

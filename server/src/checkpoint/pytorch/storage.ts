@@ -2,7 +2,7 @@ import { InputError } from '../../errors';
 import type { Shape } from '../../graph/ir';
 import { elementCount, formatShape, rowMajorStrides } from '../../graph/shapes';
 import { PickleObject } from '../../pickle/values';
-import { elementBytes, rawTensor, type StoredTensor } from '../stored-tensor';
+import { elementBytes, rawTensor, type ByteRun, type Place, type StoredTensor } from '../stored-tensor';
 
 /** The typed storages of PyTorch, and its dtypes, by their names in a file. */
 const storageTypes: Readonly<Record<string, string>> = {
@@ -46,6 +46,10 @@ class TorchObject extends PickleObject {
 export class TorchStorage extends TorchObject {
   /** Reads bytes of it; known once the file says where it lies. */
   fetch: ((start: number, length: number) => Uint8Array) | null = null;
+  /** All of it; known then too. */
+  place: ByteRun | null = null;
+  /** What is stored for little-endian elements, where that is something else. */
+  encode: ((elements: Uint8Array) => Uint8Array) | null = null;
 
   constructor(
     readonly key: string,
@@ -107,7 +111,15 @@ export function viewedTensor(name: string, view: TorchTensor, place: string): St
       `tensor larger than its storage: ${formatShape(shape)} of ${available} elements (${where}); save a copy of it with .contiguous()`,
     );
   }
-  return rawTensor(name, dtype, shape, where, () => gathered(view, width, count, last, where));
+  const bytes = (): Uint8Array => gathered(view, width, count, last, where);
+  return rawTensor(name, dtype, shape, where, bytes, count === 0 ? undefined : placeOf(view, width, last));
+}
+
+function placeOf({ storage, offset, strides }: TorchTensor, width: number, last: number): Place | undefined {
+  const { place, encode } = storage;
+  if (place === null) return undefined;
+  const run = { ...place, start: place.start + offset * width, length: (last - offset + 1) * width };
+  return { kind: 'bytes', runs: [run], strides, ...(encode !== null && { encode }) };
 }
 
 function gathered(view: TorchTensor, width: number, count: number, last: number, where: string): Uint8Array {

@@ -45,7 +45,7 @@ export function match(head: Uint8Array): boolean {
 export async function open(path: string): Promise<WeightsFile> {
   const { size } = await stat(path);
   const { tensors, producer } = readHeader(path, size);
-  return { kind: 'weights', format: 'safetensors', path, producer, tensors };
+  return { kind: 'weights', container: 'safetensors', format: 'safetensors', path, producer, tensors };
 }
 
 function readHeader(path: string, size: number): { tensors: Map<string, StoredTensor>; producer: string } {
@@ -123,7 +123,9 @@ function tensorEntry(
   if (end < begin || (width !== undefined && end - begin !== count * width)) {
     throw damaged('tensor info', `${end - begin} bytes for ${type} [${shape.join(', ')}] of ${where}`, place);
   }
-  const tensor = rawTensor(name, type, shape, where, () => readRange(path, start + begin, end - begin));
+  const run = { file: path, start: start + begin, length: end - begin };
+  const bytes = (): Uint8Array => readRange(path, run.start, run.length);
+  const tensor = rawTensor(name, type, shape, where, bytes, { kind: 'bytes', runs: [run] });
   return { tensor, begin, end };
 }
 
@@ -166,5 +168,12 @@ export async function openIndex(path: string): Promise<WeightsFile> {
     if (tensor === undefined) throw damaged('shard incomplete', `${shard} lacks ${JSON.stringify(name)}`, place);
     tensors.set(name, tensor);
   }
-  return { kind: 'weights', format: `safetensors (${shards.size} shards)`, path, producer: '', tensors };
+  return {
+    kind: 'weights',
+    container: 'safetensors index',
+    format: `safetensors (${shards.size} shards)`,
+    path,
+    producer: '',
+    tensors,
+  };
 }

@@ -68,6 +68,7 @@ export function graphNetwork(list: readonly Json[], signature: Json | undefined,
   const outputs = outputNames(signature) ?? entries.map(({ name }) => name).filter((name) => !used.has(name));
   return {
     kind: 'network',
+    container: 'tensorflow.js',
     format: 'TensorFlow.js',
     path,
     producer,

@@ -32,7 +32,14 @@ export async function open(json: Json, path: string): Promise<Checkpoint> {
       return parts.at(-2) === layer ? [{ part: parts.at(-1)!.replace(/:\d+$/, ''), tensor }] : [];
     });
   const model = parseModel(config, path);
-  return kerasNetwork(model, { format: 'TensorFlow.js', path, producer, tensors, weightsOf });
+  return kerasNetwork(model, {
+    container: 'tensorflow.js',
+    format: 'TensorFlow.js',
+    path,
+    producer,
+    tensors,
+    weightsOf,
+  });
 }
 
 function text(value: Json | undefined): string {

@@ -4,8 +4,8 @@ import { InputError } from '../../errors';
 import { readRange } from '../../files/ranges';
 import { elementCount } from '../../graph/shapes';
 import { isObject, type Json } from '../keras/config';
-import { decodeRaw, elementBytes, rawTensor, type StoredTensor } from '../stored-tensor';
-import { isElementType } from '../elements';
+import { decodeRaw, elementBytes, rawTensor, type ByteRun, type StoredTensor } from '../stored-tensor';
+import { elementInfo } from '../elements';
 
 /**
  * The weights of a TensorFlow.js model: groups of tensors, one behind the
@@ -86,26 +86,49 @@ function stored(entry: Json, shards: readonly Shard[], offset: number, path: str
   }
   const bytes = elementCount(dims) * width;
   if (!Number.isSafeInteger(bytes)) throw damaged(`${name} has an impossible shape`, path);
-  const read = (): Uint8Array => readAcross(shards, offset, bytes);
-  if (packed === null || type === 'float16') return { tensor: rawTensor(name, type, dims, where, read), bytes };
+  const runs = runsAcross(shards, offset, bytes);
+  const read = (): Uint8Array => Buffer.concat(runs.map(({ file, start, length }) => readRange(file, start, length)));
+  if (packed === null || type === 'float16') {
+    return { tensor: rawTensor(name, type, dims, where, read, { kind: 'bytes', runs }), bytes };
+  }
   const { scale, min } = packed;
-  if (typeof scale !== 'number' || typeof min !== 'number' || !isElementType(type)) {
-    throw damaged(`${name} is quantised without scale or min`, path);
+  if (typeof scale !== 'number' || typeof min !== 'number' || (type !== 'uint8' && type !== 'uint16')) {
+    throw damaged(`${name} is quantised without scale or min, or to ${type}`, path);
   }
   const restored = (): Uint8Array => {
     const codes = decodeRaw(type, read(), elementCount(dims));
     return new Uint8Array(Float32Array.from(codes, (code) => code * scale + min).buffer);
   };
-  return { tensor: rawTensor(name, 'float32', dims, where, restored), bytes };
+  const encode = (elements: Uint8Array): Uint8Array => quantized(elements, type, scale, min, where);
+  return { tensor: rawTensor(name, 'float32', dims, where, restored, { kind: 'bytes', runs, encode }), bytes };
 }
 
-function readAcross(shards: readonly Shard[], offset: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
-  for (const { path, start, size } of shards) {
+/** The codes q of float32 values, each of which must be scale·q + min. */
+function quantized(
+  elements: Uint8Array,
+  type: 'uint8' | 'uint16',
+  scale: number,
+  min: number,
+  where: string,
+): Uint8Array {
+  const values = decodeRaw('float32', elements, elements.length / 4);
+  const codes = elementInfo[type].allocate(values.length);
+  values.forEach((value, i) => {
+    codes[i] = Math.round((value - min) / scale);
+    if (Math.fround(codes[i]! * scale + min) === value) return;
+    throw new InputError(
+      `value not representable: ${value} in a tensor quantised to ${scale}·q + ${min} (${where}); convert the model without quantisation`,
+    );
+  });
+  return new Uint8Array(codes.buffer);
+}
+
+/** The parts of the shards that hold the bytes from `offset` of their group. */
+function runsAcross(shards: readonly Shard[], offset: number, length: number): ByteRun[] {
+  return shards.flatMap(({ path, start, size }) => {
     const [from, to] = [Math.max(offset, start), Math.min(offset + length, start + size)];
-    if (from < to) bytes.set(readRange(path, from - start, to - from), from - offset);
-  }
-  return bytes;
+    return from < to ? [{ file: path, start: from - start, length: to - from }] : [];
+  });
 }
 
 export function damaged(what: string, path: string): InputError {
