@@ -6,7 +6,7 @@ import { CurvatureOperator } from '../../server/src/curvature/operator';
 import { curvatureProgram, direction, gradient, gradientProgram, TARGETS } from '../../server/src/curvature/programs';
 import type { Engine } from '../../server/src/engine/engine';
 import { GraphBuilder } from '../../server/src/graph/builder';
-import type { AnyNode } from '../../server/src/graph/ir';
+import type { AnyNode, Shape } from '../../server/src/graph/ir';
 import { elementCount } from '../../server/src/graph/shapes';
 import { Random } from '../../server/src/random';
 import { goldenCases, goldenInputs, type GoldenCase } from '../golden/cases';
@@ -88,7 +88,14 @@ const operatorCases: ConformanceCase[] = computingOps.map((op) => ({
 }));
 
 /** Shapes on both sides of every threshold by which a formulation is chosen. */
-const convolutions = [
+const convolutions: readonly {
+  readonly x: Shape;
+  readonly w: Shape;
+  readonly strides: Shape;
+  readonly pads: Shape;
+  readonly dilations?: Shape;
+  readonly group: number;
+}[] = [
   { x: [2, 8, 24, 24], w: [16, 8, 3, 3], strides: [1, 1], pads: [1, 1, 1, 1], group: 1 },
   { x: [2, 8, 24, 24], w: [72, 8, 3, 3], strides: [1, 1], pads: [1, 1, 1, 1], group: 1 },
   { x: [3, 130, 6, 6], w: [130, 130, 3, 3], strides: [1, 1], pads: [1, 1, 1, 1], group: 1 },
@@ -102,17 +109,27 @@ const convolutions = [
   { x: [2, 12, 10, 10], w: [12, 1, 3, 3], strides: [2, 2], pads: [1, 1, 1, 1], group: 12 },
   { x: [2, 4, 9, 9], w: [8, 1, 3, 3], strides: [2, 2], pads: [1, 1, 1, 1], group: 4 },
   { x: [2, 3, 32, 32], w: [64, 3, 7, 7], strides: [2, 2], pads: [3, 3, 3, 3], group: 1 },
+  // Whole blocks of samples and channels, for layouts in blocks.
+  { x: [16, 16, 7, 6], w: [32, 16, 3, 3], strides: [1, 1], pads: [1, 1, 1, 1], group: 1 },
+  { x: [32, 48, 4, 4], w: [16, 48, 3, 3], strides: [1, 1], pads: [1, 1, 1, 1], group: 1 },
+  { x: [16, 16, 8, 6], w: [32, 16, 3, 3], strides: [2, 2], pads: [1, 1, 1, 1], group: 1 },
+  { x: [16, 32, 8, 8], w: [16, 32, 1, 1], strides: [2, 2], pads: [0, 0, 0, 0], group: 1 },
+  { x: [16, 16, 9, 9], w: [16, 16, 3, 3], strides: [2, 2], pads: [0, 0, 0, 0], group: 1 },
+  { x: [16, 16, 12, 9], w: [16, 16, 5, 3], strides: [3, 1], pads: [2, 0, 1, 2], group: 1 },
+  { x: [16, 16, 9, 9], w: [16, 16, 3, 3], strides: [1, 1], pads: [2, 2, 2, 2], dilations: [2, 2], group: 1 },
+  { x: [16, 3, 9, 8], w: [16, 3, 3, 3], strides: [1, 1], pads: [1, 1, 1, 1], group: 1 },
+  { x: [16, 3, 16, 16], w: [64, 3, 7, 7], strides: [2, 2], pads: [3, 3, 3, 3], group: 1 },
 ];
 
-const convolutionCases: ConformanceCase[] = convolutions.map(({ x, w, strides, pads, group }) => ({
+const convolutionCases: ConformanceCase[] = convolutions.map(({ x, w, strides, pads, dilations = [1, 1], group }) => ({
   section: 'convolutions',
-  name: `[${x}] with [${w}], stride ${strides[0]}${group > 1 ? `, ${group} groups` : ''}, and its adjoints`,
+  name: `[${x}] with [${w}], stride ${strides[0]}${dilations[0] === 1 ? '' : `, dilation ${dilations[0]}`}${group > 1 ? `, ${group} groups` : ''}, and its adjoints`,
   skip: false,
   weight: w[0]! * w[1]! > 1000 ? 1 : 0,
   tolerance: VALUE_TOLERANCE,
   error: (engine) => {
     const b = new GraphBuilder();
-    const attributes = { strides, pads, group, dilations: [1, 1] };
+    const attributes = { strides, pads, group, dilations };
     const [xNode, wNode] = [b.input('x', x), b.input('w', w)];
     const y = b.conv(xNode, wNode, attributes);
     const g = b.input('g', y.shape);
@@ -125,6 +142,77 @@ const convolutionCases: ConformanceCase[] = convolutions.map(({ x, w, strides, p
       b.convWeightGrad(xNode, g, attributes, w.slice(2)),
     ];
     return valueError(engine, [y, ...adjoints], feeds);
+  },
+}));
+
+const CHANNELS = 16;
+
+/** What may become one pass over memory, in layouts in blocks too: every op between convolutions, and sums of sums. */
+const chains: { readonly [name: string]: (b: GraphBuilder, y: AnyNode, z: AnyNode, c: AnyNode) => AnyNode[] } = {
+  'a bias, twice': (b, y, z, c) => [b.add(b.add(y, c), c), b.add(c, z)],
+  'a shortcut, rectified': (b, y, z) => [b.relu(b.add(y, z)), b.relu(b.add(z, y))],
+  'a shortcut and a bias in both orders': (b, y, z, c) => [b.relu(b.add(b.add(y, c), z)), b.add(b.add(y, z), c)],
+  'a value added to itself': (b, y, z) => [b.add(y, y), b.mul(z, z), b.add(b.add(y, z), z)],
+  'scales and shifts': (b, y, z, c) => [b.mul(b.sub(b.mul(y, c), c), c), b.div(b.add(z, c), c), b.neg(b.mul(z, c))],
+  'scaled values multiplied': (b, y, z, c) => [b.mul(b.mul(y, c), b.mul(z, c)), b.mul(b.mul(y, c), b.add(z, c))],
+  'a sum scaled': (b, y, z, c) => [b.mul(b.add(y, z), c), b.mul(b.add(b.mul(y, c), z), c)],
+  'an affine map used twice': (b, y, z, c) => {
+    const map = b.add(b.mul(y, c), c);
+    return [b.relu(map), b.add(map, z), b.mul(map, z)];
+  },
+  'constants and functions': (b, y, z) => [b.mul(b.tanh(y), b.scalar(3)), b.sub(b.scalar(1), z), b.step(b.relu(z))],
+  'sums of pixels and of samples': (b, y, z, c) => [
+    b.reduceSum(y, [2, 3]),
+    b.reduceSum(b.mul(z, c), [0, 2, 3]),
+    b.reduceSum(z, [1]),
+  ],
+  normalised: (b, y, z, c) => {
+    const moments = [b.channelMean(y), b.variance(y)];
+    return [b.relu(b.add(b.mul(b.standardize(y, 1e-5), c), c)), b.standardizeGrad(y, b.mul(z, c), 1e-5), ...moments];
+  },
+  'a gradient of a normalisation, added': (b, y, z, c) => [
+    b.add(b.standardizeGrad(y, z, 1e-5), z),
+    b.reduceSum(b.mul(z, b.standardize(y, 1e-5)), [0, 2, 3]),
+    b.mul(b.standardizeGrad(y, b.add(z, c), 1e-5), c),
+  ],
+  'pixels left out and put back': (b, y) => {
+    const [samples, channels, height, width] = y.shape as readonly [number, number, number, number];
+    const part = b.slice(y, [0, 0, 0, 0], [1, 1, 2, 2], [samples, channels, height / 2, width / 2]);
+    return [
+      part,
+      b.embed(part, [0, 0, 0, 0], [1, 1, 2, 2], y.shape),
+      b.embed(part, [0, channels, 1, 0], [1, 1, 1, 1], [samples, 3 * channels, height, width]),
+      b.embed(part, [0, 4, 0, 0], [1, 1, 2, 2], [samples, channels + 8, height, width]),
+      b.slice(
+        b.embed(y, [0, channels, 0, 0], [1, 1, 1, 1], [samples, 2 * channels, height, width]),
+        [0, channels, 0, 0],
+        [1, 1, 1, 1],
+        y.shape,
+      ),
+    ];
+  },
+};
+
+const chainCases: ConformanceCase[] = Object.entries(chains).map(([name, make]) => ({
+  section: 'convolutions',
+  name: `followed by ${name}`,
+  skip: false,
+  weight: 0,
+  tolerance: VALUE_TOLERANCE,
+  error: (engine) => {
+    const b = new GraphBuilder();
+    const attributes = { strides: [1, 1], pads: [1, 1, 1, 1], group: 1, dilations: [1, 1] };
+    const [x, v, w] = [
+      b.input('x', [2, CHANNELS, 4, 6]),
+      b.input('v', [CHANNELS, CHANNELS, 3, 3]),
+      b.input('w', [CHANNELS, CHANNELS, 3, 3]),
+    ];
+    const c = b.input('c', [CHANNELS]);
+    const [y, z] = [b.conv(x, v, attributes), b.conv(x, w, attributes)];
+    const random = testRandom(7);
+    const feeds = new Map([x, v, w].map((node) => [node.attributes.name, randomValues(node.shape, random)] as const));
+    feeds.set('c', randomValues(c.shape, random, 0.5, 2));
+    return valueError(engine, make(b, y, z, b.reshape(c, [1, CHANNELS, 1, 1])), feeds);
   },
 }));
 
@@ -218,6 +306,7 @@ const smallNetworkCases: ConformanceCase[] = vectors.map((which) => ({
 export const conformanceCases: readonly ConformanceCase[] = [
   ...operatorCases,
   ...convolutionCases,
+  ...chainCases,
   ...smallNetworkCases,
   ...networkCases,
 ];

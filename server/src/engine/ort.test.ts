@@ -3,6 +3,7 @@ import { before, test } from 'node:test';
 import { GraphBuilder } from '../graph/builder';
 import type { Engine } from './engine';
 import { AnalysisError } from '../errors';
+import { findBlock } from './blocks';
 import { createOrtEngine } from './ort';
 import { loadNative, loadWebAssembly } from './ort-runtime';
 
@@ -59,4 +60,16 @@ test('where there is no binary for the platform, WebAssembly computes the same a
   // Only the CPU has a stand-in: who asks for a GPU hears why there is none.
   await assert.rejects(createOrtEngine(1, 'webgpu', runtimes), /could not be loaded on darwin-x64/);
   assert.equal((await createOrtEngine(1, 'cpu', { native: loadNative, webAssembly: missing })).description.reason, '');
+});
+
+test('the block of the blocked layout is found, where the processor has one', async () => {
+  const { library } = loadNative();
+  const block = await findBlock(library);
+  // AVX-512 or AVX; elsewhere there may be none.
+  assert.ok(process.arch === 'x64' ? [8, 16].includes(block) : [0, 4, 8, 16].includes(block), `${block} channels`);
+  const broken = {
+    Tensor: library.Tensor,
+    InferenceSession: { create: () => Promise.reject(new Error('no such op')) },
+  };
+  assert.equal(await findBlock(broken as unknown as typeof library), 0);
 });

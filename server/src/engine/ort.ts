@@ -5,6 +5,7 @@ import { AnalysisError, toFailure } from '../errors';
 import type { Graph, Shape } from '../graph/ir';
 import { elementCount } from '../graph/shapes';
 import type { CompiledGraph, CompileOptions, Engine, EngineDescription } from './engine';
+import { findBlock } from './blocks';
 import { attempt } from './failures';
 import { NATIVE, PORTABLE, WEB_ASSEMBLY, type OnnxDialect } from './onnx/dialect';
 import { emitGraph } from './onnx/emit';
@@ -54,9 +55,10 @@ export async function createOrtEngine(
     threads: used,
     reason,
   };
+  const dialect = await dialectOf(actual, runtime);
   return {
     description,
-    compile: (graph, options) => compile(runtime, actual, used, graph, options),
+    compile: (graph, options) => compile(runtime, actual, dialect, used, graph, options),
     dispose: () => Promise.resolve(),
   };
 }
@@ -75,11 +77,12 @@ function load(provider: OrtProvider, threads: number, runtimes: OrtRuntimes): { 
 async function compile(
   runtime: OrtRuntime,
   provider: OrtProvider,
+  dialect: OnnxDialect,
   threads: number,
   graph: Graph,
   options: CompileOptions = {},
 ): Promise<CompiledGraph> {
-  const { bytes, feeds } = emitGraph(graph, options.parameters, { dialect: dialectOf(provider) });
+  const { bytes, feeds } = emitGraph(graph, options.parameters, { dialect });
   const session = await attempt('onnxruntime', 'compile the graph', () =>
     runtime.library.InferenceSession.create(bytes, {
       executionProviders: [provider],
@@ -97,8 +100,11 @@ async function compile(
   return new OrtGraph(runtime, session, feeds, results);
 }
 
-function dialectOf(provider: OrtProvider): OnnxDialect {
-  if (provider === 'cpu') return NATIVE;
+let knownBlock: Promise<number> | undefined;
+
+async function dialectOf(provider: OrtProvider, { library }: OrtRuntime): Promise<OnnxDialect> {
+  // The block is the processor's, and does not change.
+  if (provider === 'cpu') return { ...NATIVE, block: await (knownBlock ??= findBlock(library)) };
   return provider === 'wasm' ? WEB_ASSEMBLY : PORTABLE;
 }
 

@@ -35,6 +35,15 @@ export function graphNodes(graph: Graph): AnyNode[] {
   return reachable(graph.outputs.map((output) => output.node));
 }
 
+/** How often each node is an input or an output. */
+export function countUses(graph: Graph): Map<AnyNode, number> {
+  const uses = new Map<AnyNode, number>();
+  const use = (node: AnyNode): unknown => uses.set(node, (uses.get(node) ?? 0) + 1);
+  for (const node of graphNodes(graph)) node.inputs.forEach(use);
+  graph.outputs.forEach(({ node }) => use(node));
+  return uses;
+}
+
 /** Nodes that depend on any of `sources`, these included. */
 export function dependents(nodes: readonly AnyNode[], sources: ReadonlySet<AnyNode>): Set<AnyNode> {
   const result = new Set<AnyNode>();

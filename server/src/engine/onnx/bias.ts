@@ -1,4 +1,4 @@
-import type { AnyNode, Graph } from '../../graph/ir';
+import type { AnyNode } from '../../graph/ir';
 import { sameShape } from '../../graph/shapes';
 
 /** A sum that ONNX writes as one node: a convolution or Gemm with a bias. */
@@ -20,14 +20,10 @@ export interface BiasFusion {
  * neither, so that differentiation knows one form only, but other readers of
  * the file look for a layer's bias in the layer.
  *
- * @param nodes all nodes of `graph`
+ * @param nodes all nodes of a graph
+ * @param uses how often each is used
  */
-export function findBiases(graph: Graph, nodes: readonly AnyNode[]): BiasFusion {
-  const uses = new Map<AnyNode, number>();
-  const use = (node: AnyNode): unknown => uses.set(node, (uses.get(node) ?? 0) + 1);
-  for (const node of nodes) node.inputs.forEach(use);
-  graph.outputs.forEach(({ node }) => use(node));
-
+export function findBiases(nodes: readonly AnyNode[], uses: ReadonlyMap<AnyNode, number>): BiasFusion {
   const sums = new Map<AnyNode, BiasedProduct>();
   const absorbed = new Set<AnyNode>();
   for (const sum of nodes) {

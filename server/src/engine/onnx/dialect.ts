@@ -17,12 +17,14 @@ export interface OnnxDialect {
   readonly fusedMatMul: boolean;
   /** LogSoftmax. */
   readonly logSoftmax: boolean;
+  /** Channels in a block of com.microsoft.nchwc, where there is such a layout (blocked.ts); else 0. */
+  readonly block: number;
   /** Ops written with others before anything is emitted. */
   readonly lowering: LoweringRules | undefined;
 }
 
 /** Every op has a kernel, and every kernel is right. */
-export const NATIVE: OnnxDialect = { fusedMatMul: true, logSoftmax: true, lowering: undefined };
+export const NATIVE: OnnxDialect = { fusedMatMul: true, logSoftmax: true, block: 0, lowering: undefined };
 
 /** As the native runtime, but shapes that its inference disagrees with are an error there and not a warning. */
 export const WEB_ASSEMBLY: OnnxDialect = { ...NATIVE, lowering: ceilPoolLowering };
@@ -37,6 +39,7 @@ export const WEB_ASSEMBLY: OnnxDialect = { ...NATIVE, lowering: ceilPoolLowering
 export const PORTABLE: OnnxDialect = {
   fusedMatMul: false,
   logSoftmax: false,
+  block: 0,
   lowering: {
     sign: lowerSign,
     matmul: lowerMatmul,

@@ -10,6 +10,7 @@ import type { AnyNode, Graph } from '../../graph/ir';
 import type { Model } from '../../graph/model';
 import { elementCount } from '../../graph/shapes';
 import { Random } from '../../random';
+import { NATIVE } from './dialect';
 import { emitGraph, type EmitOptions } from './emit';
 
 const operators = (graph: Graph, options?: EmitOptions): string[] =>
@@ -116,4 +117,20 @@ test('a network written with a symbolic batch runs for any', async () => {
     const got = results['logits']!.data as Float32Array;
     expected!.forEach((x, i) => assert.ok(Math.abs(got[i]! - x) < 1e-5, `${batch} samples, at ${i}`));
   }
+});
+
+test('in blocks, a residual block is convolutions alone between two changes of the layout', () => {
+  const b = new GraphBuilder();
+  const same = { ...convolution, pads: [1, 1, 1, 1] };
+  const kernel = (name: string): AnyNode => b.parameter(name, [16, 16, 3, 3]);
+  const bias = (name: string): AnyNode => b.reshape(b.parameter(name, [16]), [1, 16, 1, 1]);
+  const x = b.input('x', [1, 16, 8, 8]);
+  const inner = b.relu(b.add(b.conv(x, kernel('v'), same), bias('c')));
+  const y = b.relu(b.add(b.add(b.conv(inner, kernel('w'), same), bias('d')), x));
+  const graph = { outputs: [{ name: 'y', node: y }] };
+  const large = operators(graph, { dialect: { ...NATIVE, block: 16 } }).filter(
+    (op) => !['Reshape', 'Transpose'].includes(op),
+  );
+  // Two of the four are kernels.
+  assert.deepEqual(large.sort(), ['Conv', 'Conv', 'ReorderInput', 'ReorderInput', 'ReorderInput', 'ReorderOutput']);
 });

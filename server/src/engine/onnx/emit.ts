@@ -1,8 +1,9 @@
 import type { AnyNode, Graph, GraphNode, OpType, PoolAttributes, Shape } from '../../graph/ir';
 import type { Parameter } from '../../graph/model';
 import { elementCount, rowMajorStrides } from '../../graph/shapes';
-import { graphNodes } from '../../graph/traversal';
+import { countUses, graphNodes } from '../../graph/traversal';
 import { findBiases, isGemm, type BiasFusion } from './bias';
+import { BlockedLayout } from './blocked';
 import { emitConv, emitConvInputGrad, emitConvWeightGrad } from './convolution';
 import { lower } from '../lowering';
 import { NATIVE, type OnnxDialect } from './dialect';
@@ -54,6 +55,7 @@ class Emission {
   private readonly names = new Map<AnyNode, string>();
   private readonly scopes = new Map<AnyNode, string>();
   private readonly biases: BiasFusion;
+  private readonly blocked: BlockedLayout | undefined;
 
   constructor(
     graph: Graph,
@@ -66,23 +68,47 @@ class Emission {
       node.op === 'input' || node.op === 'parameter' ? [node.attributes.name] : [],
     );
     this.writer = new OnnxWriter([...taken, ...graph.outputs.map(({ name }) => name)], options.batch);
-    this.biases = findBiases(graph, nodes);
+    const uses = countUses(graph);
+    const { block } = this.dialect;
+    if (block > 0) {
+      const elementwise = (node: AnyNode, inputs: readonly string[]): string => this.write(node, inputs);
+      this.blocked = new BlockedLayout(this.writer, block, uses, (node) => this.name(node), elementwise);
+    }
+    // Blocked convolutions find theirs themselves.
+    const candidates = block > 0 ? nodes.filter(({ inputs }) => !inputs.some(({ op }) => op === 'conv')) : nodes;
+    this.biases = findBiases(candidates, uses);
     this.needsPositions = nodes.some(({ op }) => op === 'maxPoolGather' || op === 'maxPoolScatter');
   }
 
+  /** Of the value as a plain image, where there are two layouts. */
   name(node: AnyNode): string {
-    return this.names.get(node)!;
+    return this.names.get(node) ?? this.blocked!.unblocked(node);
   }
 
   add(node: AnyNode): void {
     if (this.options.layerNames) this.writer.scope = this.scopeOf(node);
     if (this.biases.absorbed.has(node)) return;
+    const blocked = this.blocked?.add(node) ?? false;
+    if (blocked === true) return;
+    if (typeof blocked === 'string') {
+      this.names.set(node, blocked);
+      return;
+    }
     const fused = this.biases.sums.get(node);
     const written = fused?.product ?? node;
     const inputs = fused === undefined ? node.inputs : [...fused.product.inputs, fused.bias];
-    const rule = emissionRules[written.op] as EmissionRule<OpType>;
-    const names = inputs.map((input) => this.name(input));
-    this.names.set(node, rule(this, names, written));
+    this.names.set(
+      node,
+      this.write(
+        written,
+        inputs.map((input) => this.name(input)),
+      ),
+    );
+  }
+
+  private write(node: AnyNode, inputs: readonly string[]): string {
+    const rule = emissionRules[node.op] as EmissionRule<OpType>;
+    return rule(this, inputs, node);
   }
 
   feed(name: string, shape: Shape): string {
