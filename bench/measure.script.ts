@@ -1,14 +1,13 @@
 /**
  * One measurement in a process of its own, so that its peak memory is its own:
  *
- *     measure hvp BATCH THREADS RUNS [PROVIDER]   Hessian-vector products of ResNet-18
+ *     measure hvp BATCH THREADS RUNS   Hessian-vector products of ResNet-18
  *     measure train fc5|resnet20 BATCH THREADS RUNS   steps of SGD, also in processor time
  *     measure gemm SIZE THREADS RUNS   square float32 matrix products
  *     measure lanczos DIMENSION STEPS  re-orthogonalisation, products left out
  *
  * Prints one JSON object; times in seconds.
  */
-import { PROVIDERS, type Provider } from '../protocol/analysis';
 import { CurvatureOperator } from '../server/src/curvature/operator';
 import { importForTraining } from '../server/src/checkpoint/onnx/classifier';
 import { decodeModel } from '../server/src/checkpoint/onnx/reader';
@@ -21,13 +20,12 @@ import { SgdTrainer } from '../server/src/lomp/sgd';
 import { Random } from '../server/src/random';
 import { LanczosRun } from '../server/src/spectrum/lanczos';
 import { resnet18 } from '../test/models/resnet18';
-import { peakBytes, productFlops } from '../server/src/engine/cost';
-import { createEngine } from '../server/src/engine/create';
+import { productFlops } from '../server/src/engine/cost';
 
 const CLASSES = 10;
 const SAMPLE = 3 * 32 * 32;
 
-async function hvp(batch: number, threads: number, runs: number, provider: Provider): Promise<object> {
+async function hvp(batch: number, threads: number, runs: number): Promise<object> {
   const model = resnet18(batch);
   const random = Random.stream(1, 'bench');
   const inputs = Float32Array.from({ length: batch * SAMPLE }, () => 2 * random.uniform() - 1);
@@ -35,20 +33,17 @@ async function hvp(batch: number, threads: number, runs: number, provider: Provi
   const targets = new Float32Array(batch * CLASSES);
   labels.forEach((label, row) => (targets[row * CLASSES + label] = 1 / batch));
   const layout = parameterLayout(model);
-  const engine = await createEngine(provider, threads);
+  const engine = await createOrtEngine(threads);
   const batches = [{ inputs, labels, targets, count: batch }];
   const operator = new CurvatureOperator(engine, model, layout, 'hessian', batches);
   const v = random.rademacher(layout.dimension);
   await operator.apply([v]);
   const seconds = await timed(runs, () => operator.apply([v]));
   const program = curvatureProgram(model, 'hessian', 1);
-  const { name, version } = engine.description;
   return {
     seconds,
     flops: productFlops(program),
     dimension: layout.dimension,
-    estimatedBytes: peakBytes(program),
-    engine: `${name} ${version}`,
   };
 }
 
@@ -108,7 +103,7 @@ async function main(): Promise<void> {
   const [network, ...numbers] = what === 'train' ? rest : ['', ...rest];
   const [a, b, c] = numbers.map(Number) as [number, number, number];
   const measurements = {
-    hvp: () => hvp(a, b, c, PROVIDERS.find((name) => name === rest[3]) ?? 'cpu'),
+    hvp: () => hvp(a, b, c),
     train: () => train(network!, a, b, c),
     gemm: () => gemm(a, b, c),
     lanczos: () => lanczos(a, b),

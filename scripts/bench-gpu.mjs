@@ -1,65 +1,30 @@
-// npm run bench:gpu [-- --batches 64,512 --runs 5 --providers webgpu,cuda,tfjs]
-// Hessian-vector products of ResNet-18 on every provider that works here, with
-// the CPU last: one table for docs/gpu.md. Asks nothing; what does not work is
-// a row that says why.
-import { spawnSync } from 'node:child_process';
-import { availableParallelism, cpus } from 'node:os';
-import { parseArgs } from 'node:util';
+// npm run bench:gpu [-- OPTION ...]: Hessian-vector products of several
+// networks on every provider that works here, beside PyTorch on the same device
+// (bench/gpu-runner.mjs has the options). What does not work is a row that says
+// why. With --pack FILE.tar.xz nothing is measured: all that the benchmark and
+// the conformance suite need is packed for a machine without a network.
+import { join } from 'node:path';
 import { root, setUp } from './setup.mjs';
 import { softwareVulkan } from './vulkan.mjs';
+import { benchmark, parseOptions } from '../bench/gpu-runner.mjs';
 
-const { values } = parseArgs({
-  options: {
-    batches: { type: 'string', default: '64,512' },
-    runs: { type: 'string', default: '5' },
-    providers: { type: 'string', default: 'webgpu,cuda,tfjs,cpu' },
-  },
-});
-
+const values = parseOptions(process.argv.slice(2));
+if (values === undefined) process.exit(2);
 setUp();
-const { buildTests } = await import('./build.mjs');
-await buildTests();
-
-const smi = spawnSync('nvidia-smi', ['--query-gpu=name,driver_version,memory.total', '--format=csv,noheader'], {
-  encoding: 'utf8',
-});
-const vulkan = softwareVulkan();
-console.log(`${cpus()[0].model}, ${availableParallelism()} processors, Node ${process.versions.node}`);
-console.log(smi.status === 0 ? smi.stdout.trim() : 'no NVIDIA driver');
-console.log(`${vulkan.note}\n`);
-row('provider', 'batch', 'median', 'products/s', 'TFLOP/s', 'estimated peak', 'engine');
-
-for (const provider of values.providers.split(',')) {
-  for (const batch of values.batches.split(',').map(Number)) {
-    const args = ['out/bench/measure.script.cjs', 'hvp', batch, availableParallelism(), values.runs, provider];
-    const { status, stdout, stderr } = spawnSync(process.execPath, args.map(String), {
-      cwd: root,
-      encoding: 'utf8',
-      // As the engine process has it: float32, not TF32.
-      env: { ...process.env, ...vulkan.variables, NVIDIA_TF32_OVERRIDE: '0' },
-      timeout: 10 * 60_000,
-    });
-    if (status !== 0) {
-      row(provider, batch, reason(stderr));
-      continue;
-    }
-    const { seconds, flops, estimatedBytes, engine } = JSON.parse(stdout.slice(stdout.indexOf('{"seconds"')));
-    const median = seconds.sort((a, b) => a - b)[seconds.length >> 1];
-    const figures = [`${median.toFixed(3)} s`, (1 / median).toFixed(2), (flops / median / 1e12).toFixed(2)];
-    row(provider, batch, ...figures, `${(estimatedBytes / 2 ** 20).toFixed(0)} MiB`, engine);
-  }
-}
-
-function reason(stderr) {
-  const line = stderr.split('\n').find((text) => /^\w*Error\b/.test(text)) ?? stderr.trim().split('\n').at(-1);
-  return (line ?? 'failed').trim().slice(0, 150);
-}
-
-function row(...cells) {
-  console.log(
-    cells
-      .map((cell, i) => String(cell).padEnd([10, 7, 12, 12, 9, 16][i] ?? 0))
-      .join('')
-      .trimEnd(),
-  );
+const { buildProduct, buildTests } = await import('./build.mjs');
+process.chdir(root);
+await buildProduct();
+if (values.pack !== '') {
+  const { packBench } = await import('./pack-bench.mjs');
+  await packBench(values.pack);
+} else {
+  await buildTests();
+  const { variables, note } = softwareVulkan();
+  process.exitCode = benchmark(values, {
+    products: join(root, 'out/bench/products.script.cjs'),
+    peer: join(root, 'bench/products_peer.py'),
+    engine: join(root, 'dist/engine-process.js'),
+    variables: variables ?? {},
+    note,
+  });
 }

@@ -17,7 +17,8 @@ export function filesUnder(folder, ending) {
     .sort();
 }
 
-const node = {
+/** Options of esbuild for what Node runs. */
+export const node = {
   bundle: true,
   platform: 'node',
   target: 'node20',

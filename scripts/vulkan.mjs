@@ -11,8 +11,11 @@ const LIBRARIES = [
   '/usr/lib64',
   '/usr/lib',
   '/usr/local/lib',
+  ...(process.env.LD_LIBRARY_PATH ?? '').split(':').filter((folder) => folder !== ''),
 ];
 const DRIVERS = ['/usr/share/vulkan/icd.d', '/etc/vulkan/icd.d'];
+/** Where containers are given NVIDIA's driver; no loader looks there. */
+const MOUNTED = '/usr/local/nvidia';
 /** Part of Chromium, which the editor tests install too. */
 const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
 /** Dawn, the WebGPU implementation inside onnxruntime, refuses older ones. */
@@ -23,13 +26,17 @@ const OLDEST_MESA = 23;
  * device needs; null where there is none
  */
 export function softwareVulkan() {
-  if (process.platform !== 'linux') return { variables: {}, note: 'WebGPU: the device of the system' };
   if (!found() && canInstall()) {
     console.log('Installing a software Vulkan device …');
     const apt = (...args) => spawnSync('apt-get', args, { stdio: ['ignore', 'ignore', 'inherit'] }).status === 0;
     const install = () => apt('install', '-y', '--no-install-recommends', 'libvulkan1', 'chromium-common');
     if (!install() && apt('update')) install();
   }
+  return vulkanDevice();
+}
+
+/** The same, and installs nothing. */
+export function vulkanDevice() {
   return (
     found() ?? {
       variables: null,
@@ -38,10 +45,24 @@ export function softwareVulkan() {
   );
 }
 
+/** Path of the Vulkan loader, or undefined where there is none. */
+export function vulkanLoader() {
+  return LIBRARIES.map((folder) => join(folder, 'libvulkan.so.1')).find((file) => existsSync(file));
+}
+
 function found() {
-  if (!LIBRARIES.some((folder) => existsSync(join(folder, 'libvulkan.so.1')))) return undefined;
+  if (process.platform !== 'linux') return { variables: {}, note: 'WebGPU: the device of the system' };
+  if (vulkanLoader() === undefined) return undefined;
   if (process.env.VK_DRIVER_FILES || process.env.VK_ICD_FILENAMES) {
     return { variables: {}, note: 'WebGPU: the Vulkan device that the environment names' };
+  }
+  const mounted = join(MOUNTED, 'share/vulkan/icd.d/nvidia_icd.json');
+  if (existsSync('/dev/nvidia0') && existsSync(mounted)) {
+    const libraries = [process.env.LD_LIBRARY_PATH, join(MOUNTED, 'lib64')].filter(Boolean).join(':');
+    return {
+      variables: { VK_DRIVER_FILES: mounted, VK_ICD_FILENAMES: mounted, LD_LIBRARY_PATH: libraries },
+      note: 'WebGPU: the GPU',
+    };
   }
   if (existsSync('/dev/dri') || existsSync('/dev/nvidia0')) return { variables: {}, note: 'WebGPU: the GPU' };
   const lavapipe = DRIVERS.flatMap((folder) =>
