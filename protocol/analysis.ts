@@ -239,6 +239,7 @@ export type WarningCode =
   | 'not-stationary'
   | 'beyond-validity'
   | 'non-finite-weights'
+  | 'constant-weights'
   | 'already-sparse'
   | 'few-samples'
   | 'float32-floor'
@@ -375,4 +376,6 @@ export interface LayerSummary {
   /** Null where the checkpoint is too large to be read for a summary. */
   readonly zeros: number | null;
   readonly nonFinite: number | null;
+  /** All of its weights, of which there are several, are the same number. */
+  readonly constant: boolean | null;
 }

@@ -160,6 +160,8 @@ export type Interrupt = { readonly kind: 'stop' };
 
 /** Extension host → limit panel. */
 export type ToPanel =
+  /** Brings a figure into view, once it is drawn. */
+  | { readonly kind: 'show'; readonly figure: string }
   /** Nothing was computed yet. */
   | { readonly kind: 'idle' }
   | {

@@ -5,6 +5,7 @@ export const SEVERITY: Readonly<Record<WarningCode, 'warning' | 'information'>> 
   'layer-vanishes': 'warning',
   'unresolved-bracket': 'warning',
   'non-finite-weights': 'warning',
+  'constant-weights': 'warning',
   'beyond-validity': 'warning',
   'not-stationary': 'warning',
   'curvature-share': 'information',

@@ -39,7 +39,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     computeDeeper: (uri?: unknown) => editor.compute(uri, DEEPER),
     cancel: (uri?: unknown) => editor.cancel(uri),
     showLayers: (uri?: unknown, layer?: unknown) => editor.showLayers(uri, layer),
-    showPanel: (uri?: unknown) => editor.showPanel(uri),
+    showPanel: (uri?: unknown, figure?: unknown) => editor.showPanel(uri, figure),
     prune: async (uri?: unknown, target?: unknown) =>
       (await trusted()) ? pruner.run(uri ?? panels.active(), target) : undefined,
     configure: (uri?: unknown) => editor.configure(uri),
@@ -133,9 +133,10 @@ class Editor {
     await this.layers.show(checkpoint, typeof layer === 'string' ? layer : undefined, column);
   }
 
-  async showPanel(argument: unknown): Promise<void> {
+  /** @param figure name of the one to be brought into view; menus give other things */
+  async showPanel(argument: unknown, figure: unknown): Promise<void> {
     const checkpoint = await chooseCheckpoint(argument);
-    if (checkpoint) this.panels.show(checkpoint);
+    if (checkpoint) this.panels.show(checkpoint, typeof figure === 'string' ? figure : undefined);
   }
 
   /** Opens the analysis file that decides about a checkpoint, after asking for what it must say if there is none. */

@@ -11,6 +11,8 @@ export const PANEL_TYPE = 'pruningLimit.panel';
 /** The limit panels, one per checkpoint. What they show survives a reload of the window. */
 export class LimitPanels implements vscode.WebviewPanelSerializer, vscode.Disposable {
   private readonly panels = new Map<string, vscode.WebviewPanel>();
+  /** Figures that a panel is to show when it has something to draw. */
+  private readonly wanted = new Map<string, string>();
   private readonly disposables: vscode.Disposable[];
 
   constructor(
@@ -28,13 +30,16 @@ export class LimitPanels implements vscode.WebviewPanelSerializer, vscode.Dispos
     for (const disposable of this.disposables) disposable.dispose();
   }
 
-  show(checkpoint: vscode.Uri): void {
+  /** @param figure brought into view */
+  show(checkpoint: vscode.Uri, figure?: string): void {
     const open = this.panels.get(checkpoint.toString());
     if (open) {
       open.reveal(undefined, false);
+      if (figure !== undefined) this.post(checkpoint, { kind: 'show', figure });
       return;
     }
     const panel = vscode.window.createWebviewPanel(PANEL_TYPE, '', vscode.ViewColumn.Active);
+    if (figure !== undefined) this.wanted.set(checkpoint.toString(), figure);
     this.adopt(panel, checkpoint);
   }
 
@@ -79,6 +84,7 @@ export class LimitPanels implements vscode.WebviewPanelSerializer, vscode.Dispos
     switch (message.kind) {
       case 'ready':
         await this.bring(checkpoint);
+        this.bringFigure(checkpoint);
         break;
       case 'cancel':
       case 'compute':
@@ -92,6 +98,12 @@ export class LimitPanels implements vscode.WebviewPanelSerializer, vscode.Dispos
         await saveExport(checkpoint, message);
         break;
     }
+  }
+
+  private bringFigure(checkpoint: vscode.Uri): void {
+    const figure = this.wanted.get(checkpoint.toString());
+    this.wanted.delete(checkpoint.toString());
+    if (figure !== undefined) this.post(checkpoint, { kind: 'show', figure });
   }
 
   /** Tells a panel that has just been drawn how things stand. */

@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { NORMALIZATION_PRESETS } from '../../protocol/presets';
 import { nameOf } from './checkpoint';
 import { addAnalysis, entryFor, type Answers } from './wizard-file';
 
@@ -157,15 +158,9 @@ const scaleChoices: Choice<number>[] = [
   },
 ];
 
-const presets: readonly { label: string; mean: number[]; deviation: number[] }[] = [
-  { label: 'MNIST', mean: [0.1307], deviation: [0.3081] },
-  { label: 'CIFAR-10', mean: [0.4914, 0.4822, 0.4465], deviation: [0.247, 0.2435, 0.2616] },
-  { label: 'ImageNet', mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] },
-];
-
 const normalizeChoices: Choice<Normalize>[] = [
   { label: 'Not at all', description: 'after the scale, values go in as they are', answer: () => null },
-  ...presets.map(({ label, mean, deviation }): Choice<Normalize> => ({
+  ...NORMALIZATION_PRESETS.map(({ label, mean, deviation }): Choice<Normalize> => ({
     label,
     description: `mean ${mean.join(', ')}; deviation ${deviation.join(', ')}`,
     answer: () => ({ mean, deviation }),

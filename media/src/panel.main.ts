@@ -148,11 +148,23 @@ function draw(): void {
       summary.update(result, stage ?? 'stopped', state.cached);
       figures.update(result);
       drawHistory();
+      showWanted();
       const end = performance.now();
       notBefore = end + 4 * (end - begin);
     },
     Math.max(0, notBefore - performance.now()),
   );
+}
+
+/** The figure that was asked for. It gets the focus, so that a keyboard or a screen reader is there too. */
+let wanted: string | undefined;
+function showWanted(): void {
+  const figure = wanted === undefined ? null : app.querySelector<HTMLElement>(`.figure.${CSS.escape(wanted)}`);
+  wanted = undefined;
+  if (!figure || figure.hidden) return;
+  figure.tabIndex = -1;
+  figure.focus({ preventScroll: true });
+  figure.scrollIntoView({ block: 'start' });
 }
 
 /** What was measured is all there will be. */
@@ -173,6 +185,10 @@ function drawHistory(): void {
 let fresh = true;
 window.addEventListener('message', ({ data }: MessageEvent<ToPanel>) => {
   switch (data.kind) {
+    case 'show':
+      wanted = data.figure;
+      draw();
+      break;
     case 'idle':
       stop();
       if (!state.result) showNotice('Nothing was computed for this checkpoint yet.', false);

@@ -20,12 +20,14 @@ import { TextDocument } from 'vscode-languageserver-textdocument';
 import { Method, type JobEvent, type ServerOptions } from '../../protocol/messages';
 import { RunStore } from './jobs/run-store';
 import { registerAnalysis } from './lsp/analysis';
+import { registerCompletion } from './lsp/analysis-completion';
 import { checkAnalysisFiles, registerAnalysisFile } from './lsp/analysis-file';
 import { CheckpointReader } from './lsp/checkpoints';
 import { registerCodeActions } from './lsp/code-actions';
 import { registerCodeLenses } from './lsp/code-lens';
 import { registerDoctor } from './lsp/doctor';
 import { buildLayersText, type ServerContext } from './lsp/context';
+import { DatasetReader } from './lsp/datasets';
 import { publishWarnings } from './lsp/diagnostics';
 import { registerHover } from './lsp/hover';
 import { registerInlayHints } from './lsp/inlay-hints';
@@ -49,6 +51,7 @@ connection.onInitialize((params: InitializeParams): InitializeResult => {
     connection,
     documents,
     checkpoints: new CheckpointReader(),
+    datasets: new DatasetReader(),
     results: new ResultStore(runs),
     runs,
     jobs,
@@ -66,6 +69,7 @@ connection.onInitialize((params: InitializeParams): InitializeResult => {
   for (const register of [
     registerAnalysis,
     registerAnalysisFile,
+    registerCompletion,
     registerPrune,
     registerRuns,
     registerHover,
@@ -83,6 +87,7 @@ connection.onInitialize((params: InitializeParams): InitializeResult => {
     capabilities: {
       textDocumentSync: TextDocumentSyncKind.Incremental,
       hoverProvider: true,
+      completionProvider: { triggerCharacters: ['"', '/', '['] },
       definitionProvider: true,
       inlayHintProvider: true,
       codeLensProvider: {},

@@ -183,6 +183,7 @@ const summaryDefinitions = {
     weights: r,
     zeros: r,
     nonFinite: r,
+    constant: r,
   } satisfies Properties<LayerSummary>,
   declared: { name: r, shape: r } satisfies Properties<CheckpointSummary['inputs'][number]>,
 };
@@ -284,7 +285,7 @@ const FREE = /\.(layer|normalize|layout|measure|testData|end)$/;
 const NULLABLE =
   /^\.(opset|mask|measured|layers\.\d+\.(sparsityAtLimit|keptAtLimit|trace|traceStandardError|curvatureShare))$/;
 /** Properties of a layer that a summary may leave open. */
-const UNREAD = /^(zeros|nonFinite)$/;
+const UNREAD = /^(zeros|nonFinite|constant)$/;
 
 function assertStrict(name: SchemaName, value: unknown): void {
   assert.deepEqual(schemaErrors(name, value), []);

@@ -35,7 +35,18 @@ test('what a checkpoint holds is listed, unsupported operators and symbolic shap
       outputs: [{ name: 'y', shape: ['N', 3] }],
       architecture: null,
       parameters: { total: 9, prunable: 6 },
-      layers: [{ name: 'w', op: 'MatMul', shape: [2, 3], dtype: 'float32', weights: 6, zeros: 2, nonFinite: 2 }],
+      layers: [
+        {
+          name: 'w',
+          op: 'MatMul',
+          shape: [2, 3],
+          dtype: 'float32',
+          weights: 6,
+          zeros: 2,
+          nonFinite: 2,
+          constant: false,
+        },
+      ],
       tensors: [
         { name: 'w', dtype: 'float32', shape: [2, 3] },
         { name: 'n', dtype: 'int64', shape: [1] },

@@ -108,14 +108,17 @@ function listedLayers(file: OnnxFile): StoredLayer[] {
 
 function summarize({ name, op, shape, tensor }: StoredLayer, read: boolean): LayerSummary {
   const layer = { name, op, shape, dtype: tensor.dtype, weights: elementCount(shape) };
-  if (!read) return { ...layer, zeros: null, nonFinite: null };
+  if (!read) return { ...layer, zeros: null, nonFinite: null, constant: null };
+  const { values } = tensor.read();
   let zeros = 0;
   let nonFinite = 0;
-  for (const value of tensor.read().values) {
+  let constant = values.length > 1;
+  for (const value of values) {
+    if (value !== values[0]) constant = false;
     if (value === 0) zeros++;
     else if (!Number.isFinite(value)) nonFinite++;
   }
-  return { ...layer, zeros, nonFinite };
+  return { ...layer, zeros, nonFinite, constant };
 }
 
 function operatorCounts(nodes: readonly OnnxNode[]): Record<string, number> {

@@ -1,6 +1,9 @@
 import { existsSync } from 'node:fs';
 import { relative, resolve, sep } from 'node:path';
+import type { Split } from '../../../protocol/analysis';
+import type { Preprocessing } from '../dataset/prepare';
 import { globToRegExp } from '../glob';
+import { DEFAULT_OPTIONS } from '../options';
 import type { ServerContext } from './context';
 import { jsonPlaces } from './json-places';
 
@@ -12,6 +15,11 @@ export interface AnalysisEntry {
   /** Whether `checkpoint` may stand for several files. */
   readonly isPattern: boolean;
   readonly dataPath: string | undefined;
+  readonly split: Split;
+  /** How a sample becomes the network's input; undefined while what is typed makes no sense. */
+  readonly preprocessing: Preprocessing | undefined;
+  /** Images are brought to one size. */
+  readonly resized: boolean;
   /** How many numbers there are. */
   readonly mean: number | undefined;
   readonly deviation: number | undefined;
@@ -52,12 +60,31 @@ export function analysisEntries(text: string): AnalysisEntries {
       checkpoint,
       isPattern: checkpoint !== undefined && /[*?[{]/.test(checkpoint),
       dataPath: textAt(`${place}.data.path`),
+      split: valueAt(`${place}.data.split`) === 'train' ? 'train' : DEFAULT_OPTIONS.data.split,
+      preprocessing: preprocessingOf(valueAt(`${place}.data`)),
+      resized: places.has(`${place}.data.resize`) || places.has(`${place}.data.crop`),
       mean: countAt(`${place}.data.normalize.mean`),
       deviation: countAt(`${place}.data.normalize.deviation`),
       target: typeof target === 'number' && target >= 0 && target <= 1 ? target : undefined,
     });
   }
   return { entries, places };
+}
+
+function preprocessingOf(data: unknown): Preprocessing | undefined {
+  const { scale, normalize, layout } = (data ?? {}) as Partial<Record<keyof Preprocessing, unknown>>;
+  const isNumbers = (value: unknown): value is number[] =>
+    Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === 'number');
+  if (scale !== undefined && !(typeof scale === 'number' && scale > 0)) return undefined;
+  const { mean, deviation } = (normalize ?? {}) as { mean?: unknown; deviation?: unknown };
+  if (normalize !== undefined && !(isNumbers(mean) && isNumbers(deviation) && mean.length === deviation.length)) {
+    return undefined;
+  }
+  return {
+    scale: scale ?? DEFAULT_OPTIONS.data.scale,
+    ...(isNumbers(mean) && isNumbers(deviation) && { normalize: { mean, deviation } }),
+    ...((layout === 'nchw' || layout === 'nhwc') && { layout }),
+  };
 }
 
 /** Checkpoints for which this entry counts: the one it names, and those of its pattern that were analysed. */

@@ -5,9 +5,11 @@ import { DiagnosticSeverity, type Diagnostic } from 'vscode-languageserver/node'
 import type { TextDocument } from 'vscode-languageserver-textdocument';
 import { ANALYSIS_FILE } from '../analysis-file';
 import { recognizeDataset } from '../dataset/open';
+import { checkLabels, prepareSamples } from '../dataset/prepare';
 import { toFailure } from '../errors';
 import { judgeTarget } from '../report/target';
 import { analysisEntries, checkpointsOf, type AnalysisEntry } from './analysis-entries';
+import type { DatasetFacts } from './datasets';
 import type { ServerContext } from './context';
 
 const SEVERITY = {
@@ -59,7 +61,8 @@ async function check(context: ServerContext, document: TextDocument): Promise<Di
     const checkpoints = await checkpointsOf(context, entry, entries, folder);
     checkCheckpoint(entry, folder, report);
     await checkData(entry, folder, report);
-    await checkNormalization(context, entry, checkpoints, report);
+    if (await checkNormalization(context, entry, checkpoints, report))
+      await checkFit(context, entry, checkpoints, folder, report);
     await checkTarget(context, entry, checkpoints, report);
   }
   return diagnostics;
@@ -86,26 +89,64 @@ async function checkNormalization(
   { place, mean, deviation }: AnalysisEntry,
   checkpoints: readonly string[],
   report: Report,
-): Promise<void> {
-  if (mean === undefined || deviation === undefined) return;
+): Promise<boolean> {
+  if (mean === undefined || deviation === undefined) return true;
   if (mean !== deviation) {
     report(
       `${place}.data.normalize`,
       'error',
       `"mean" and "deviation" need one number per channel each, have ${mean} and ${deviation}`,
     );
-    return;
+    return false;
   }
+  let fits = true;
   for (const checkpoint of checkpoints) {
     const summary = await context.checkpoints.summary(checkpoint).catch(() => null);
     const shape = summary?.inputs[0]?.shape;
     // An image has its channels second, or last.
     if (mean === 1 || shape?.length !== 4 || shape[1] === mean || shape[3] === mean) continue;
+    fits = false;
     report(
       `${place}.data.normalize`,
       'error',
       `"mean" and "deviation" have ${mean} numbers, but the input of ${basename(checkpoint)} is ${shape.join('×')}: give one number, or one per channel`,
     );
+  }
+  return fits;
+}
+
+/** Whether samples of the data go into the network, and its classes are theirs: what an analysis would refuse. */
+async function checkFit(
+  context: ServerContext,
+  { place, dataPath, split, preprocessing, resized }: AnalysisEntry,
+  checkpoints: readonly string[],
+  folder: string,
+  report: Report,
+): Promise<void> {
+  // Images that are cut to size are looked at when they are read.
+  if (dataPath === undefined || preprocessing === undefined || resized) return;
+  const path = isAbsolute(dataPath) ? dataPath : resolve(folder, dataPath);
+  let facts: DatasetFacts | null;
+  try {
+    // What is no data set is reported already.
+    if ((await recognizeDataset(path).catch(() => null)) === null) return;
+    facts = await context.datasets.facts(path, split);
+  } catch (error) {
+    report(`${place}.data.path`, 'error', toFailure(error).message);
+    return;
+  }
+  if (facts === null) return;
+  for (const checkpoint of checkpoints) {
+    const summary = await context.checkpoints.summary(checkpoint).catch(() => null);
+    const input = summary?.inputs.length === 1 ? summary.inputs[0]!.shape.slice(1) : [];
+    const classes = summary?.outputs.length === 1 ? summary.outputs[0]!.shape.at(-1) : undefined;
+    try {
+      const sized = input.every((size): size is number => typeof size === 'number' && size > 0);
+      if (sized && input.length > 0) prepareSamples(facts, Int32Array.of(0), preprocessing, input);
+      if (typeof classes === 'number' && classes > 0) checkLabels(facts, classes);
+    } catch (error) {
+      report(`${place}.data.path`, 'error', `${basename(checkpoint)}: ${toFailure(error).message}`);
+    }
   }
 }
 

@@ -20,17 +20,19 @@ export function registerCodeLenses(context: ServerContext): void {
     const document = await layersDocument(context, textDocument.uri);
     if (!document) return [];
     const uri = pathToFileURL(document.checkpoint).href;
-    const command = (title: string, name: string): Command => ({
+    const command = (title: string, name: string, ...more: string[]): Command => ({
       title,
       command: `pruningLimit.${name}`,
-      arguments: [uri],
+      arguments: [uri, ...more],
     });
     const running = context.jobs.running(document.checkpoint) !== undefined;
     const commands = running
       ? [command('Computing…', 'showPanel'), command('Cancel', 'cancel')]
       : [
           command(document.stored ? 'Compute Again' : 'Compute Pruning Limit', 'compute'),
-          ...(document.stored ? [command('Show Limit', 'showPanel')] : []),
+          ...(document.stored
+            ? [command('Show Limit', 'showPanel'), command('Show Spectrum', 'showPanel', 'spectrum')]
+            : []),
           ...(document.stored && !document.stored.outdated ? [command('Prune at Limit…', 'prune')] : []),
         ];
     const start = { line: 0, character: 0 };

@@ -7,6 +7,7 @@ import { toFailure } from '../errors';
 import type { RunStore } from '../jobs/run-store';
 import { failureText, layersText } from '../report/layers-text';
 import type { CheckpointReader } from './checkpoints';
+import type { DatasetReader } from './datasets';
 import type { JobRegistry } from './jobs';
 import type { ResultStore, StoredResult } from './results';
 
@@ -15,6 +16,7 @@ export interface ServerContext {
   readonly connection: Connection;
   readonly documents: TextDocuments<TextDocument>;
   readonly checkpoints: CheckpointReader;
+  readonly datasets: DatasetReader;
   readonly results: ResultStore;
   readonly runs: RunStore;
   readonly jobs: JobRegistry;

@@ -1,6 +1,6 @@
 import { DiagnosticSeverity, type Diagnostic } from 'vscode-languageserver/node';
-import type { AnalysisWarning } from '../../../protocol/analysis';
-import { grouped } from '../../../protocol/numbers';
+import type { AnalysisWarning, WarningCode } from '../../../protocol/analysis';
+import { grouped, percent } from '../../../protocol/numbers';
 import { SEVERITY } from '../../../protocol/severity';
 import { placeWarnings } from '../report/layers-text';
 import { layersUriOf, type ServerContext } from './context';
@@ -19,16 +19,32 @@ export async function publishWarnings(context: ServerContext, checkpoint: string
   await context.connection.sendDiagnostics({ uri: layersUriOf(checkpoint), diagnostics });
 }
 
+/** Of a layer's weights that are zero already, when it is said so. */
+const ALREADY_SPARSE = 0.1;
+
 /** What can be said of weights without running the network. */
 async function weightWarnings(context: ServerContext, checkpoint: string): Promise<AnalysisWarning[]> {
   const summary = await context.checkpoints.summary(checkpoint).catch(() => null);
-  return (summary?.layers ?? [])
-    .flatMap(({ name, nonFinite, weights }) =>
-      nonFinite !== null && nonFinite > 0 ? { name, nonFinite, weights } : [],
-    )
-    .map(({ name, nonFinite, weights }) => ({
-      code: 'non-finite-weights',
-      layer: name,
-      message: `layer ${name} has ${grouped(nonFinite)} of ${grouped(weights)} weights that are NaN or infinite: the limit cannot be computed; take a checkpoint from before the training diverged`,
-    }));
+  return (summary?.layers ?? []).flatMap(({ name, nonFinite, constant, zeros, weights }): AnalysisWarning[] => {
+    const warning = (code: WarningCode, text: string) => [{ code, layer: name, message: `layer ${name} ${text}` }];
+    if (nonFinite !== null && nonFinite > 0) {
+      return warning(
+        'non-finite-weights',
+        `has ${grouped(nonFinite)} of ${grouped(weights)} weights that are NaN or infinite: the limit cannot be computed; take a checkpoint from before the training diverged`,
+      );
+    }
+    if (constant) {
+      return warning(
+        'constant-weights',
+        `has ${grouped(weights)} weights of one value, so it was not trained; check how the checkpoint was saved`,
+      );
+    }
+    if (zeros !== null && zeros >= ALREADY_SPARSE * weights) {
+      return warning(
+        'already-sparse',
+        `has ${grouped(zeros)} of ${grouped(weights)} weights that are zero already (${percent(zeros / weights)}); a limit counts them as pruned`,
+      );
+    }
+    return [];
+  });
 }

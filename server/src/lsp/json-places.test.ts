@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { jsonPlaces } from './json-places';
+import { jsonPlaces, placeAt } from './json-places';
 
 describe('jsonPlaces', () => {
   it('finds every value', () => {
@@ -37,5 +37,19 @@ describe('jsonPlaces', () => {
     ]) {
       jsonPlaces(text);
     }
+  });
+});
+
+describe('placeAt', () => {
+  it('is the innermost value around an offset', () => {
+    const text = '{ "a": ["x", 12], "b": "" }';
+    const places = jsonPlaces(text);
+    const at = (part: string, inside: number) => placeAt(places, text.indexOf(part) + inside);
+    assert.equal(at('"x"', 1), 'a[0]');
+    assert.equal(at('12', 1), 'a[1]');
+    assert.equal(at('[', 1), 'a');
+    assert.equal(at('""', 1), 'b');
+    assert.equal(at('"b"', 0), '');
+    assert.equal(placeAt(places, 0), undefined);
   });
 });

@@ -41,6 +41,21 @@ export function jsonPlaces(text: string): Map<string, { readonly start: number; 
   return places;
 }
 
+/** The innermost value around an offset; undefined outside all, and in an object between its values. */
+export function placeAt(
+  places: ReadonlyMap<string, { readonly start: number; readonly end: number }>,
+  offset: number,
+): string | undefined {
+  let found: string | undefined;
+  let length = Infinity;
+  for (const [place, { start, end }] of places) {
+    // At its very end a text or a list is closed, and a number is not.
+    if (offset <= start || offset > end || end - start >= length) continue;
+    [found, length] = [place, end - start];
+  }
+  return found;
+}
+
 function unquote(name: string): string {
   try {
     return String(JSON.parse(name));

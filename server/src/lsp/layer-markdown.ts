@@ -8,6 +8,7 @@ export function layerMarkdown(layer: LayerSummary, measured: LayerResult | undef
     rows.push(['zero already', `${grouped(layer.zeros)} (${percent(layer.zeros / layer.weights)})`]);
   }
   if (layer.nonFinite !== null && layer.nonFinite > 0) rows.push(['NaN or infinite', grouped(layer.nonFinite)]);
+  if (layer.constant) rows.push(['constant', 'every weight has the same value']);
   if (measured && measured.keptAtLimit !== null) {
     rows.push(
       ['zero at the limit', percent(measured.sparsityAtLimit)],
@@ -17,11 +18,11 @@ export function layerMarkdown(layer: LayerSummary, measured: LayerResult | undef
     );
   }
   const table = rows.map(([key, value]) => `| ${key} | ${value} |`).join('\n');
-  return `${code(layer.name)} ${layer.op} ${shapeText(layer.shape)}\n\n| | |\n|:--|--:|\n${table}`;
+  return `${inlineCode(layer.name)} ${layer.op} ${shapeText(layer.shape)}\n\n| | |\n|:--|--:|\n${table}`;
 }
 
 /** A name from a file as inline code: nothing in it is read as markdown. */
-function code(name: string): string {
+export function inlineCode(name: string): string {
   const fence = '`'.repeat(Math.max(0, ...[...name.matchAll(/`+/g)].map(([run]) => run.length)) + 1);
   return `${fence} ${name.replace(/\s/g, ' ')} ${fence}`;
 }

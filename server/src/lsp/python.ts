@@ -1,10 +1,11 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Hover, InlayHint, Location, Range } from 'vscode-languageserver/node';
 import { pythonModules, type Definition } from '../python/definitions';
 import { matchLayers, type Match } from '../python/match';
 import { keptWeights, layerHint, layerLines } from '../report/layers-text';
+import { walkFolders } from './files';
 import { layersDocument, type ServerContext } from './context';
 import { layerMarkdown } from './layer-markdown';
 import type { StoredResult } from './results';
@@ -12,7 +13,6 @@ import type { StoredResult } from './results';
 /** Files that are looked through for a layer's definition, at most, and the largest of them. */
 const MOST_FILES = 2000;
 const LARGEST_FILE = 2 ** 20;
-const SKIPPED = new Set(['node_modules', 'site-packages', '__pycache__', 'venv', 'env', 'build', 'dist']);
 
 interface PythonMatch {
   readonly checkpoint: string;
@@ -99,14 +99,11 @@ function isInside(file: string, folders: readonly string[]): boolean {
 
 async function pythonFiles(folders: readonly string[]): Promise<string[]> {
   const files: string[] = [];
-  const waiting = [...folders];
-  for (let folder = waiting.shift(); folder !== undefined && files.length < MOST_FILES; folder = waiting.shift()) {
-    const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-    for (const entry of entries) {
-      const path = join(folder, entry.name);
-      if (entry.isDirectory() && !entry.name.startsWith('.') && !SKIPPED.has(entry.name)) waiting.push(path);
-      else if (entry.isFile() && entry.name.endsWith('.py') && (await stat(path)).size <= LARGEST_FILE)
-        files.push(path);
+  for await (const { path, files: names } of walkFolders(folders)) {
+    for (const name of names.filter((one) => one.endsWith('.py'))) {
+      const file = join(path, name);
+      if ((await stat(file)).size <= LARGEST_FILE) files.push(file);
+      if (files.length >= MOST_FILES) return files;
     }
   }
   return files;

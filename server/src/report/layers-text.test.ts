@@ -11,6 +11,7 @@ const layer = (name: string, op: string, shape: number[]): LayerSummary => ({
   weights: shape.reduce((a, b) => a * b, 1),
   zeros: 0,
   nonFinite: 0,
+  constant: false,
 });
 const summary = {
   checkpoint: '/models/lenet.onnx',

@@ -111,7 +111,16 @@ const summary: CheckpointSummary = {
   architecture: null,
   parameters: { total: 7980, prunable: 7840 },
   layers: [
-    { name: 'fc.weight', op: 'Gemm', shape: [10, 784], dtype: 'float32', weights: 7840, zeros: 1234, nonFinite: 0 },
+    {
+      name: 'fc.weight',
+      op: 'Gemm',
+      shape: [10, 784],
+      dtype: 'float32',
+      weights: 7840,
+      zeros: 1234,
+      nonFinite: 0,
+      constant: false,
+    },
   ],
   tensors: [],
   operators: { Flatten: 1, Gemm: 1 },
