@@ -26,7 +26,7 @@ export default tseslint.config(
     },
   },
   restrict(
-    ['server/**/*.ts', 'protocol/**/*.ts', 'samples/**/*.ts', 'bench/**/*.ts'],
+    ['server/**/*.ts', 'protocol/**/*.ts', 'samples/**/*.ts', 'bench/**/*.ts', 'reproduce/**/*.ts'],
     {
       paths: [VSCODE],
       patterns: [LSP, ORT],

@@ -97,10 +97,12 @@ export async function buildProduct() {
 /** Test files → out/test, same tree, `.cjs`. */
 export async function buildTests() {
   generateSchema();
-  const files = ['server', 'protocol', 'client', 'test', 'samples', 'bench', 'media'].flatMap((folder) => [
+  const files = ['server', 'protocol', 'client', 'test', 'samples', 'bench', 'reproduce', 'media'].flatMap((folder) => [
     ...filesUnder(join(root, folder), '.test.ts'),
   ]);
-  const scripts = ['samples', 'bench', 'test'].flatMap((folder) => filesUnder(join(root, folder), '.script.ts'));
+  const scripts = ['samples', 'bench', 'reproduce', 'test'].flatMap((folder) =>
+    filesUnder(join(root, folder), '.script.ts'),
+  );
   await build({
     ...node,
     packages: 'external',
