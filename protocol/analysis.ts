@@ -244,7 +244,8 @@ export type WarningCode =
   | 'few-samples'
   | 'float32-floor'
   | 'provider-left'
-  | 'batch-halved';
+  | 'batch-halved'
+  | 'inputs-changed';
 
 export interface AnalysisWarning {
   readonly code: WarningCode;

@@ -14,4 +14,5 @@ export const SEVERITY: Readonly<Record<WarningCode, 'warning' | 'information'>> 
   'float32-floor': 'information',
   'provider-left': 'warning',
   'batch-halved': 'information',
+  'inputs-changed': 'warning',
 };

@@ -20,11 +20,19 @@ export class AnalysisError extends Error {
   override readonly name = 'AnalysisError';
 }
 
+/** What to do when the machine refuses memory, or ends a process for it. */
+export const LESS_MEMORY =
+  'lower --samples or --batch, close what else needs memory, or have the analysis stop by itself before that with --memory';
+
+/** How runtimes and the system say that there is none: whatever was to be done with it, its lack is what matters. */
+const NO_MEMORY = /\bENOMEM\b|bad_alloc|array buffer allocation failed|cannot allocate memory/i;
+
 /** Any error as one sentence for the user. */
 export function toFailure(error: unknown): FailureMessage {
-  const message = error instanceof Error ? error.message : String(error);
+  const text = firstLine(error instanceof Error ? error.message : String(error));
+  const message = NO_MEMORY.test(text) ? `memory ran out (${text.split(';', 1)[0]!}); ${LESS_MEMORY}` : text;
   return {
-    message: firstLine(message),
+    message,
     category: error instanceof InputError ? 'input' : 'analysis',
     ...(error instanceof DisconnectedError && { reason: 'disconnected' }),
   };

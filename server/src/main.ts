@@ -10,7 +10,9 @@ import { fileURLToPath } from 'node:url';
 import {
   CodeActionKind,
   createConnection,
+  MessageType,
   ProposedFeatures,
+  ShowMessageNotification,
   TextDocuments,
   TextDocumentSyncKind,
   type InitializeParams,
@@ -45,7 +47,7 @@ let ready: ServerContext | undefined;
 connection.onInitialize((params: InitializeParams): InitializeResult => {
   const { storage } = (params.initializationOptions ?? {}) as ServerOptions;
   let folders = (params.workspaceFolders ?? []).map(({ uri }) => uri);
-  const runs = new RunStore(storage, (message) => connection.console.warn(message));
+  const runs = new RunStore(storage, warn);
   const jobs = new JobRegistry(join(__dirname, 'compute.js'), runs, relay, (line) => connection.console.log(line));
   const context: ServerContext = {
     connection,
@@ -100,6 +102,12 @@ connection.onInitialize((params: InitializeParams): InitializeResult => {
   };
 });
 
+/** Shown to the user, who has to do something about it. */
+function warn(message: string): void {
+  connection.console.warn(message);
+  void connection.sendNotification(ShowMessageNotification.type, { type: MessageType.Warning, message });
+}
+
 /** An event of a job on its way to the client; a result is stored before, so that whoever reacts finds it. */
 function relay(event: JobEvent): void {
   const { kind } = event.event;
@@ -123,8 +131,12 @@ function refresh(): void {
 }
 
 // The compute processes go with the server.
-process.on('exit', () => ready?.jobs.dispose());
-connection.onShutdown(() => ready?.jobs.dispose());
+const dispose = (): void => {
+  ready?.jobs.dispose();
+  ready?.runs.dispose();
+};
+process.on('exit', dispose);
+connection.onShutdown(dispose);
 
 documents.listen(connection);
 connection.listen();

@@ -52,7 +52,7 @@ describe('interrupts', { skip: withoutProc() }, () => {
     assert.deepEqual([status, stdout], [1, '']);
     assert.equal(
       stderr.split('\n').at(-2),
-      'pruning-limit: compute process was ended (signal SIGKILL), most likely because memory ran out; use fewer samples or a smaller batch, or set a memory limit that it keeps below (--memory, or "pruningLimit.memory" in the editor)',
+      'pruning-limit: compute process was ended (signal SIGKILL), most likely because memory ran out; lower --samples or --batch, close what else needs memory, or have the analysis stop by itself before that with --memory',
     );
   });
 

@@ -20,6 +20,9 @@ import { Method, type JobEvent, type LayersAnswer, type ServerOptions } from '..
 export class LspClient {
   readonly events: JobEvent[] = [];
   readonly diagnostics = new Map<string, PublishDiagnosticsParams>();
+  /** What the user is shown, and what is written to the output. */
+  readonly shown: string[] = [];
+  readonly logged: string[] = [];
   refreshes = 0;
   private readonly waiting = new Set<() => void>();
 
@@ -35,6 +38,13 @@ export class LspClient {
       this.diagnostics.set(params.uri, params);
       this.wake();
     });
+    const messages = { 'window/showMessage': this.shown, 'window/logMessage': this.logged };
+    for (const [method, list] of Object.entries(messages)) {
+      connection.onNotification(method, ({ message }: { message: string }) => {
+        list.push(message);
+        this.wake();
+      });
+    }
     connection.onRequest('workspace/configuration', ({ items }: { items: unknown[] }) => items.map(() => null));
     for (const refresh of ['workspace/inlayHint/refresh', 'workspace/codeLens/refresh']) {
       connection.onRequest(refresh, () => {

@@ -123,6 +123,8 @@ describe('pruning for an editor', () => {
   });
 
   it('can be cancelled, and leaves nothing behind', async () => {
+    // A process that has told its end may still be going.
+    await client.until('the processes before to be gone', () => childrenOf(client.process.pid!).length === 0);
     const before = readdirSync(folder).sort();
     const answer = await ask({ output: pathToFileURL(output('never.onnx')).href });
     assert.ok('job' in answer);

@@ -30,7 +30,7 @@ import { MemoryGuard } from './memory';
 import { measurePath, type MeasuredPath } from './path';
 import { Progress } from './progress';
 import { openSubject, type Subject } from './subject';
-import { validityWarnings } from './warnings';
+import { inputsChanged, validityWarnings } from './warnings';
 
 /** Called with every event; awaited, so that a slow listener slows the analysis instead of losing events. */
 export type Listener = (event: AnalysisEvent) => void | Promise<void>;
@@ -353,6 +353,8 @@ class Analysis {
   }
 
   private async finish(): Promise<AnalysisResult> {
+    const change = await this.subject.inputs.changed();
+    if (change !== null) this.incidents.push(inputsChanged(change));
     const operators = [...this.operators.values()];
     const products = operators.reduce((sum, operator) => sum + operator.products, 0);
     const seconds = operators.reduce((sum, operator) => sum + operator.seconds, 0);

@@ -9,6 +9,7 @@ import { openDataset } from '../dataset/open';
 import { checkLabels, prepareSamples } from '../dataset/prepare';
 import { chooseSamples } from '../dataset/sampling';
 import { InputError } from '../errors';
+import { InputWatch } from '../files/inputs';
 import type { Model } from '../graph/model';
 import { elementCount, formatShape } from '../graph/shapes';
 import type { MemoryGuard } from './memory';
@@ -26,6 +27,8 @@ export interface Subject {
   readonly classes: number;
   /** Samples per batch. */
   readonly batch: number;
+  /** The files that it was read from. */
+  readonly inputs: InputWatch;
   /** The same samples cut into batches of another size, and the network bound to it. */
   withBatch(batch: number): Promise<Subject>;
 }
@@ -38,6 +41,7 @@ export interface Subject {
 export async function openSubject(request: AnalysisRequest, memory: MemoryGuard): Promise<Subject> {
   const { checkpoint, options } = request;
   await expectCheckpoint(checkpoint, memory);
+  const inputs = await InputWatch.begin(checkpoint, [options.data.path]);
   const file = await openCheckpoint(checkpoint);
   const dataset = await openDataset(options.data.path, options.data.split, options.data);
   const indices = chooseSamples(dataset, options.data.samples, options.seed);
@@ -56,7 +60,9 @@ export async function openSubject(request: AnalysisRequest, memory: MemoryGuard)
     'lower --samples',
   );
   const samples = prepareSamples(dataset, indices, options.data, sampleShape);
+  await inputs.expectUnchanged();
   const subject = {
+    inputs,
     layout,
     weights: flatWeights(model, layout),
     totalParameters: [...model.parameters.values()].reduce((sum, { value }) => sum + value.length, 0),
@@ -69,7 +75,12 @@ export async function openSubject(request: AnalysisRequest, memory: MemoryGuard)
     model: network,
     batches: makeBatches(samples, size, classes),
     batch: size,
-    withBatch: async (other) => bound(await open(other), other),
+    async withBatch(other) {
+      const network = await open(other);
+      // Weights may be read anew for it.
+      await inputs.expectUnchanged();
+      return bound(network, other);
+    },
   });
   return bound(model, batch);
 }

@@ -105,6 +105,14 @@ export function sampleWarnings(samples: number, classes: number, dimension: numb
   ];
 }
 
+/** What was analysed was read before. */
+export function inputsChanged({ path, gone }: { readonly path: string; readonly gone: boolean }): AnalysisWarning {
+  return {
+    code: 'inputs-changed',
+    message: `${path} ${gone ? 'has vanished' : 'has changed'} since it was read: this is the answer for what it was; ${gone ? 'put it back' : 'analyse it again'} for one that holds now`,
+  };
+}
+
 export function operatorName(limit: Pick<LimitResult, 'operator'>): string {
   return limit.operator === 'hessian' ? 'Hessian' : 'Gauss–Newton';
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import type { CurvatureKind } from '../../../protocol/analysis';
 import type { Journal, JournalEntry } from '../analysis/journal';
@@ -177,11 +177,6 @@ export class JournalFile implements Journal {
     // A record that was half written would hide those after it; there are none.
     this.onFailure(reason);
   }
-}
-
-/** Removes a journal that nobody needs any more. */
-export function removeJournal(path: string): void {
-  rmSync(path, { force: true });
 }
 
 function nameOf(kind: CurvatureKind, vectors: string): string {

@@ -30,7 +30,7 @@ test('a failure in the middle leaves what was there and nothing else', async (t)
   });
   await assert.rejects(failing, {
     name: 'InputError',
-    message: `file not written: ${join(folder, 'a.onnx')} (ENOSPC); choose another place`,
+    message: `file not written: ${join(folder, 'a.onnx')} (ENOSPC); free some space there, or choose another place`,
   });
   assert.deepEqual(readdirSync(folder), ['a.onnx']);
   assert.equal(readFileSync(join(folder, 'a.onnx'), 'utf8'), 'old');

@@ -1,6 +1,8 @@
-import { mkdtemp, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { InputError } from '../errors';
+import { notWritten } from './write';
 
 /**
  * Files that belong together and appear whole or not at all: they are written
@@ -21,6 +23,9 @@ export class Staging {
    */
   static async run<T>(write: (staging: Staging) => Promise<T>): Promise<T> {
     const staging = new Staging();
+    // A process whose starter is gone ends in the middle.
+    const clean = (): void => staging.folders.forEach((folder) => rmSync(folder, { recursive: true, force: true }));
+    process.once('exit', clean);
     try {
       const result = await write(staging);
       await staging.commit();
@@ -30,8 +35,9 @@ export class Staging {
       if (error instanceof InputError || code === undefined || !/^E[A-Z]+$/.test(code)) throw error;
       const target =
         staging.targets.find(({ staged }) => staged === path)?.target ?? staging.targets[0]?.target ?? path;
-      throw new InputError(`file not written: ${target} (${code}); choose another place`);
+      throw notWritten(target ?? 'the files', code);
     } finally {
+      process.off('exit', clean);
       for (const folder of staging.folders.values())
         await rm(folder, { recursive: true, force: true }).catch(() => undefined);
     }
@@ -43,10 +49,9 @@ export class Staging {
     let folder = this.folders.get(parent);
     if (folder === undefined) {
       try {
-        folder = await mkdtemp(join(parent, `.${basename(target)}.`));
+        folder = await mkdtemp(join(parent, `.${basename(target)}.${process.pid}-`));
       } catch (error) {
-        const { code } = error as NodeJS.ErrnoException;
-        throw new InputError(`file not written: ${target} (${code ?? String(error)}); choose another place`);
+        throw notWritten(target, (error as NodeJS.ErrnoException).code ?? String(error));
       }
       this.folders.set(parent, folder);
     }
@@ -58,6 +63,19 @@ export class Staging {
   private async commit(): Promise<void> {
     for (const { staged, target } of this.targets) await rename(staged, target);
     for (const folder of this.folders.values()) await rmdir(folder);
+  }
+}
+
+/**
+ * Removes what a process that was killed while it staged files has left beside their places.
+ *
+ * @param pid of that process, which must be gone
+ */
+export async function removeStaged(targets: readonly string[], pid: number): Promise<void> {
+  for (const parent of new Set(targets.map((target) => dirname(target)))) {
+    const names = await readdir(parent).catch(() => []);
+    for (const name of names.filter((name) => /^\..*\.(\d+)-[^.]{6}$/.exec(name)?.[1] === String(pid)))
+      await rm(join(parent, name), { recursive: true, force: true }).catch(() => undefined);
   }
 }
 

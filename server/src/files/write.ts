@@ -15,7 +15,7 @@ export async function checkTarget(path: string, inputs: readonly string[] = []):
   const folder = dirname(path);
   const folderStatus = await stat(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') throw new InputError(`folder not found: ${folder} (for ${path}); create it first`);
-    throw notWritten(path, error);
+    throw notWritten(path, codeOf(error));
   });
   if (!folderStatus.isDirectory()) throw new InputError(`not a folder: ${folder} (for ${path}); choose another place`);
   const status = await stat(path).catch(() => undefined);
@@ -31,7 +31,7 @@ export async function checkTarget(path: string, inputs: readonly string[] = []):
     }
   }
   await access(folder, constants.W_OK).catch((error: unknown) => {
-    throw notWritten(path, error);
+    throw notWritten(path, codeOf(error));
   });
 }
 
@@ -48,11 +48,16 @@ export async function writeAtomically(path: string, content: string | Uint8Array
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
-    throw notWritten(path, error);
+    throw notWritten(path, codeOf(error));
   }
 }
 
-function notWritten(path: string, error: unknown): InputError {
-  const code = (error as NodeJS.ErrnoException).code ?? String(error);
-  return new InputError(`file not written: ${path} (${code}); choose another place`);
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error);
+}
+
+/** @param code of the system's error */
+export function notWritten(path: string, code: string): InputError {
+  const full = code === 'ENOSPC' || code === 'EDQUOT' ? 'free some space there, or ' : '';
+  return new InputError(`file not written: ${path} (${code}); ${full}choose another place`);
 }

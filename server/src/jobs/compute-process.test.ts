@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import type { AnalysisRequest } from '../../../protocol/analysis';
 import type { FromCompute } from '../../../protocol/messages';
+import type { PruneRequest } from '../../../protocol/prune';
 import { temporaryFolder } from '../../../test/files';
 import { ComputeProcess, computeEnvironment, exitMessage } from './compute-process';
 
@@ -74,6 +76,44 @@ describe('compute process', () => {
     assert.match(failure!, /^compute process was ended \(signal SIGKILL\), most likely because memory ran out; /);
   });
 
+  it('says that memory ran out when the heap did', async (t) => {
+    const script = `require('node:v8').setFlagsFromString('--max-old-space-size=24');
+      const kept = [];
+      process.once('message', () => { for (;;) kept.push({ at: kept.length, more: [kept.length] }); });`;
+    const { failure } = await told(t, script);
+    assert.match(
+      failure!,
+      /^compute process was ended \(.*\), most likely because memory ran out; lower --samples or --batch/,
+    );
+  });
+
+  it('leaves nothing of what it was writing when it is killed', async (t) => {
+    const folder = temporaryFolder(t, { 'out.onnx': 'old', '.other.onnx.1-abcdef': '' });
+    const output = join(folder, 'out.onnx');
+    const script = `process.once('message', ({ request }) => {
+        const staged = require('node:fs').mkdtempSync(request.output.replace('out.onnx', '.out.onnx.' + process.pid + '-'));
+        require('node:fs').writeFileSync(staged + '/out.onnx', 'half');
+        process.send({ kind: 'progress' }, () => { for (;;); });
+      });`;
+    const entry = join(temporaryFolder(t, { 'compute.cjs': script }), 'compute.cjs');
+    await new Promise<void>((resolve) => {
+      const compute = new ComputeProcess(
+        entry,
+        { kind: 'prune', request: { output } as PruneRequest },
+        {
+          event: () => {
+            assert.equal(readdirSync(folder).length, 3);
+            compute.kill();
+          },
+          log: () => undefined,
+          gone: () => resolve(),
+        },
+      );
+    });
+    assert.deepEqual(readdirSync(folder).sort(), ['.other.onnx.1-abcdef', 'out.onnx']);
+    assert.equal(readFileSync(output, 'utf8'), 'old');
+  });
+
   it('is gone with a reason when it cannot even begin', async (t) => {
     const { failure } = await told(t, 'throw new Error("no begin");');
     assert.match(failure!, /^compute process ended unexpectedly \(exit status 1\), its last words were /);
@@ -82,7 +122,11 @@ describe('compute process', () => {
 
 describe('reasons of its end', () => {
   it('suspects memory of what killed it', () => {
-    for (const words of ['FATAL ERROR: Reached heap limit - JavaScript heap out of memory', 'std::bad_alloc']) {
+    for (const words of [
+      'FATAL ERROR: Reached heap limit - JavaScript heap out of memory',
+      'std::bad_alloc',
+      'FATAL ERROR: Zone Allocation failed - process out of memory\n 1: 0xb78db3',
+    ]) {
       assert.match(exitMessage(134, null, words), /^compute process was ended \(exit status 134\), most likely/);
     }
     assert.match(exitMessage(null, 'SIGKILL', ''), /\(signal SIGKILL\), most likely because memory ran out/);
@@ -90,6 +134,9 @@ describe('reasons of its end', () => {
 
   it('quotes the last line of what it wrote', () => {
     assert.match(exitMessage(1, null, 'one\n  two "2"\n\n'), /last words were "two \\"2\\""; compute again/);
+    const stack =
+      '#\n# Fatal error in , line 0\n# unreachable code\n----- Native stack trace -----\n 1: 0xb78db3 [node]\n';
+    assert.match(exitMessage(null, 'SIGTRAP', stack), /last words were "# Fatal error in , line 0"/);
     assert.doesNotMatch(exitMessage(null, 'SIGSEGV', ' \n'), /last words/);
   });
 });

@@ -1,6 +1,8 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import type { DoctorTask } from '../../../protocol/doctor';
 import type { FromCompute, Interrupt, ToCompute, TrainTask } from '../../../protocol/messages';
+import { LESS_MEMORY } from '../errors';
+import { removeStaged } from '../files/staging';
 
 /** What happens to a compute process. */
 export interface ComputeListener<Event = FromCompute> {
@@ -48,7 +50,9 @@ export class ComputeProcess<Event extends { readonly kind: string } = FromComput
       listener.event(event);
     });
     this.child.once('exit', (code, signal) => {
-      listener.gone(this.told ? null : exitMessage(code, signal, this.lastWords));
+      const failure = this.told ? null : exitMessage(code, signal, this.lastWords);
+      // What it was writing when it was killed goes with it, before anybody hears of that.
+      void removeStaged(failure === null ? [] : outputsOf(task), this.child.pid!).then(() => listener.gone(failure));
     });
     this.child.once('error', (error) => {
       // No process could be started: there will be no exit.
@@ -73,15 +77,25 @@ export class ComputeProcess<Event extends { readonly kind: string } = FromComput
   }
 }
 
+/** Files that a task writes beside others of the user's. */
+function outputsOf(task: ToCompute | TrainTask | DoctorTask): string[] {
+  if (task.kind !== 'prune') return [];
+  const { output, mask } = task.request;
+  return mask === undefined ? [output] : [output, mask];
+}
+
 /** One sentence on why a compute process went without an answer. */
 export function exitMessage(code: number | null, signal: NodeJS.Signals | null, lastWords: string): string {
   const how = signal ? `signal ${signal}` : `exit status ${code}`;
   const memory =
-    signal === 'SIGKILL' || /heap out of memory|bad_alloc|Cannot allocate memory|failed to allocate/i.test(lastWords);
+    signal === 'SIGKILL' ||
+    /out of memory|OutOfMemory|bad_alloc|Cannot allocate memory|failed to allocate/i.test(lastWords);
   if (memory) {
-    return `compute process was ended (${how}), most likely because memory ran out; use fewer samples or a smaller batch, or set a memory limit that it keeps below (--memory, or "pruningLimit.memory" in the editor)`;
+    return `compute process was ended (${how}), most likely because memory ran out; ${LESS_MEMORY}`;
   }
-  const words = lastWords.trim().split('\n').at(-1)!.trim();
+  const lines = lastWords.trim().split('\n');
+  // What went wrong stands above the addresses of where it did.
+  const words = (lines.findLast((line) => /\b(FATAL|Fatal|Error)\b/.test(line)) ?? lines.at(-1)!).trim();
   const last = words === '' ? '' : `, its last words were ${JSON.stringify(words)}`;
   return `compute process ended unexpectedly (${how})${last}; compute again, and report it if it happens again`;
 }

@@ -1,8 +1,8 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
-import { dirname, isAbsolute, relative, resolve } from 'node:path';
+import { stat } from 'node:fs/promises';
 import type { AnalysisRequest } from '../../../protocol/analysis';
+import { dataFiles, filesInside, namedInJson } from '../files/inputs';
 
 /** Files larger than this are told apart by size and time of change. */
 const LARGEST = 2 ** 30;
@@ -41,18 +41,30 @@ export class Questions {
       add(hash, 'options', sortedJson({ ...options, data, measure: options.measure && measure }));
       const model = await this.digest(checkpoint);
       add(hash, 'checkpoint', model.content);
-      for (const file of externalFiles(checkpoint, model.locations)) {
+      for (const file of [...filesInside(checkpoint, model.locations), ...(await namedInJson(checkpoint))]) {
         // What is missing is for the reader to complain about.
         add(hash, 'external', await this.digest(file).then(({ content }) => content, String));
       }
-      for (const file of await dataFiles(path)) add(hash, file.name, (await this.digest(file.path)).content);
-      if (testData !== undefined) {
-        for (const file of await dataFiles(testData))
-          add(hash, `test ${file.name}`, (await this.digest(file.path)).content);
-      }
+      if (options.graph !== undefined) add(hash, 'graph', (await this.digest(options.graph)).content);
+      await this.addData(hash, '', path);
+      if (testData !== undefined) await this.addData(hash, 'test ', testData);
       return hash.digest('hex');
     } catch {
       return null;
+    }
+  }
+
+  /** Large sets of many files are told apart by size and time of change, as large files are. */
+  private async addData(hash: Hash, prefix: string, path: string): Promise<void> {
+    const files = await dataFiles(path);
+    const stats = new Map<string, { size: number; mtimeMs: number }>();
+    for (const file of files) stats.set(file.path, await stat(file.path));
+    const total = [...stats.values()].reduce((sum, { size }) => sum + size, 0);
+    for (const file of files) {
+      const { size, mtimeMs } = stats.get(file.path)!;
+      const isLarge = files.length > 1 && total > LARGEST;
+      const content = isLarge ? `${size}-${mtimeMs}` : (await this.digest(file.path)).content;
+      add(hash, `${prefix}${file.name}`, content);
     }
   }
 
@@ -98,23 +110,4 @@ async function read(path: string): Promise<Digest> {
     tail = bytes.subarray(Math.max(0, bytes.length - LOCATION.length - 1 - LONGEST_LOCATION));
   }
   return { content: hash.digest('hex'), locations: [...locations].sort() };
-}
-
-/** Only what the reader would read: files in the checkpoint's folder or below. */
-function externalFiles(checkpoint: string, locations: readonly string[]): string[] {
-  const folder = dirname(checkpoint);
-  return locations
-    .filter((location) => !location.includes('\0') && !isAbsolute(location))
-    .map((location) => resolve(folder, location))
-    .filter((path) => !relative(folder, path).startsWith('..'));
-}
-
-/** The files of a data set: it lies in one file or in one folder. */
-async function dataFiles(path: string): Promise<{ name: string; path: string }[]> {
-  if ((await stat(path)).isFile()) return [{ name: 'data', path }];
-  const entries = await readdir(path, { withFileTypes: true });
-  return entries
-    .filter((entry) => !entry.isDirectory())
-    .map(({ name }) => ({ name, path: resolve(path, name) }))
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
 }

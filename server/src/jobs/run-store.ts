@@ -1,5 +1,5 @@
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AnalysisRequest, AnalysisResult } from '../../../protocol/analysis';
 import type { Run, RunId, RunState } from '../../../protocol/runs';
@@ -26,6 +26,10 @@ const VERSION = 2;
 const RUN = 'run.json';
 const RESULT = 'result.json';
 const JOURNAL = 'journal';
+/** Results that are held in memory, the last ones asked for. */
+const MOST_RESULTS = 20;
+/** How often what could not be written is tried again, in milliseconds. */
+const RETRY = 5000;
 
 /**
  * Running and past analyses, each in a folder of its own below one that
@@ -38,9 +42,16 @@ const JOURNAL = 'journal';
 export class RunStore {
   private readonly runs = new Map<RunId, StoredRun>();
   private readonly results = new Map<RunId, Promise<AnalysisResult | null>>();
-  private loading: Promise<void> | undefined;
+  /** When the file of a run that was read had last been changed. */
+  private readonly read = new Map<RunId, number>();
+  /** What could not be written yet, by run and name of the file. */
+  private readonly unwritten = new Map<RunId, Map<string, string>>();
+  private retry: NodeJS.Timeout | undefined;
 
-  /** @param folder undefined keeps everything in memory only */
+  /**
+   * @param folder undefined keeps everything in memory only
+   * @param onFailure told once when nothing can be written any more; it is tried again until it can
+   */
   constructor(
     private readonly folder: string | undefined,
     private readonly onFailure: (message: string) => void = () => undefined,
@@ -48,13 +59,12 @@ export class RunStore {
 
   /** Every run, the newest first. Runs of other windows are read anew. */
   async all(): Promise<StoredRun[]> {
-    this.loading = this.load();
-    await this.loading;
+    await this.load();
     return [...this.runs.values()].sort((a, b) => b.started - a.started);
   }
 
   async get(id: RunId): Promise<StoredRun | null> {
-    await this.loaded();
+    await this.load();
     return this.runs.get(id) ?? null;
   }
 
@@ -74,8 +84,8 @@ export class RunStore {
   }
 
   result(id: RunId): Promise<AnalysisResult | null> {
-    let result = this.results.get(id);
-    if (!result) this.results.set(id, (result = this.readResult(id)));
+    const result = this.results.get(id) ?? this.readResult(id);
+    this.hold(id, result);
     return result;
   }
 
@@ -87,7 +97,7 @@ export class RunStore {
 
   /** A result is there before the run that has it says so. */
   putResult(run: StoredRun, result: AnalysisResult): void {
-    this.results.set(run.id, Promise.resolve(result));
+    this.hold(run.id, Promise.resolve(result));
     this.write(run.id, RESULT, JSON.stringify(result));
     this.put(run);
   }
@@ -99,12 +109,13 @@ export class RunStore {
 
   removeJournal(id: RunId): void {
     const path = this.journal(id);
-    if (path !== undefined) rmSync(path, { force: true });
+    if (path !== undefined) this.discard(path);
   }
 
   async remove(id: RunId): Promise<void> {
     this.runs.delete(id);
     this.results.delete(id);
+    this.unwritten.delete(id);
     if (this.folder !== undefined) await rm(join(this.folder, id), { recursive: true, force: true });
   }
 
@@ -127,8 +138,14 @@ export class RunStore {
     return claimed;
   }
 
+  /** Tries once more to write what could not be written; what still cannot is lost. */
+  dispose(): void {
+    clearInterval(this.retry);
+    this.flush();
+  }
+
   private async last(fits: (run: StoredRun) => boolean): Promise<StoredRun | null> {
-    await this.loaded();
+    await this.load();
     let found: StoredRun | null = null;
     for (const run of this.runs.values()) {
       if (run.state === 'done' && fits(run) && (found === null || run.asked >= found.asked)) found = run;
@@ -136,32 +153,56 @@ export class RunStore {
     return found;
   }
 
-  private loaded(): Promise<void> {
-    return (this.loading ??= this.load());
+  private hold(id: RunId, result: Promise<AnalysisResult | null>): void {
+    this.results.delete(id);
+    this.results.set(id, result);
+    const [oldest] = this.results.keys();
+    if (this.results.size > MOST_RESULTS) this.results.delete(oldest!);
   }
 
+  /** Reads what another window has written since it was read last. */
   private async load(): Promise<void> {
-    if (this.folder === undefined) return;
-    const names = await readdir(this.folder).catch(() => []);
-    for (const id of names) {
-      const known = this.runs.get(id);
-      if (known && (known.state !== 'running' || known.owner === process.pid)) continue;
-      try {
-        const run = JSON.parse(await readFile(join(this.folder, id, RUN), 'utf8')) as StoredRun & { version: number };
-        if (run.version === VERSION && run.id === id) this.runs.set(id, run);
-      } catch {
-        // Being written for the first time, or damaged.
-      }
-    }
+    const { folder } = this;
+    if (folder === undefined) return;
+    const found = await readdir(folder).catch((error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? [] : null));
+    if (found === null) return;
+    const names = new Set(found);
+    await Promise.all([...names].map((id) => this.loadRun(folder, id)));
+    // Deleted in another window.
     for (const id of [...this.runs.keys()]) {
-      if (!existsSync(join(this.folder, id))) this.runs.delete(id);
+      if (!names.has(id) && !this.unwritten.has(id) && this.read.has(id)) this.forget(id);
     }
+  }
+
+  private async loadRun(folder: string, id: RunId): Promise<void> {
+    const known = this.runs.get(id);
+    if (this.unwritten.has(id) || (known?.state === 'running' && known.owner === process.pid)) return;
+    try {
+      const path = join(folder, id, RUN);
+      const { mtimeMs } = await stat(path);
+      if (this.read.get(id) === mtimeMs) return;
+      const run = JSON.parse(await readFile(path, 'utf8')) as StoredRun & { version: number };
+      // What was put meanwhile is newer.
+      if (run.version !== VERSION || run.id !== id || this.runs.get(id) !== known) return;
+      this.runs.set(id, run);
+      if (run.state !== known?.state) this.results.delete(id);
+      this.read.set(id, mtimeMs);
+    } catch {
+      // Being written for the first time, or damaged.
+    }
+  }
+
+  private forget(id: RunId): void {
+    this.runs.delete(id);
+    this.results.delete(id);
+    this.read.delete(id);
   }
 
   private async readResult(id: RunId): Promise<AnalysisResult | null> {
     if (this.folder === undefined) return null;
     try {
-      return JSON.parse(readFileSync(join(this.folder, id, RESULT), 'utf8')) as AnalysisResult;
+      const text = this.unwritten.get(id)?.get(RESULT) ?? (await readFile(join(this.folder, id, RESULT), 'utf8'));
+      return JSON.parse(text) as AnalysisResult;
     } catch {
       return null;
     }
@@ -169,17 +210,76 @@ export class RunStore {
 
   private write(id: RunId, name: string, text: string): void {
     if (this.folder === undefined) return;
-    const path = join(this.folder, id, name);
-    try {
-      mkdirSync(join(this.folder, id), { recursive: true });
-      // Another window may read at this moment: the file appears whole or not at all.
-      writeFileSync(`${path}.${process.pid}`, text);
-      renameSync(`${path}.${process.pid}`, path);
-    } catch (error) {
-      // It is still in memory; only the next window will not have it.
-      this.onFailure(`${path} could not be written: ${(error as Error).message}`);
+    const waiting = this.unwritten.get(id) ?? new Map<string, string>();
+    // Last, whatever waits: a run comes after the result that it says it has.
+    waiting.delete(name);
+    waiting.set(name, text);
+    this.unwritten.set(id, waiting);
+    this.flush();
+  }
+
+  /** Writes what is waiting, of each run in the order in which it came. */
+  private flush(): void {
+    let failure: string | undefined;
+    for (const [id, files] of this.unwritten) {
+      try {
+        for (const [name, text] of files) {
+          this.writeWhole(id, name, text);
+          files.delete(name);
+        }
+        this.unwritten.delete(id);
+        this.read.set(id, 0);
+      } catch (error) {
+        const { code, message } = error as NodeJS.ErrnoException;
+        failure ??= `runs cannot be kept in ${this.folder}: ${code ?? message}; ${remedy(code)}, or they are lost when this window closes`;
+      }
+    }
+    if (failure === undefined) {
+      clearInterval(this.retry);
+      this.retry = undefined;
+    } else if (this.retry === undefined) {
+      this.onFailure(failure);
+      this.retry = setInterval(() => this.flush(), RETRY).unref();
     }
   }
+
+  /** What cannot be removed now, held open by a process that is about to go or in a read-only folder, goes with its run. */
+  private discard(path: string): void {
+    try {
+      rmSync(path, { force: true });
+    } catch {
+      // It stays.
+    }
+  }
+
+  /** Another window may read at this moment: a file appears whole or not at all. */
+  private writeWhole(id: RunId, name: string, text: string): void {
+    const path = join(this.folder!, id, name);
+    const temporary = `${path}.${process.pid}`;
+    try {
+      makeFolder(join(this.folder!, id));
+      writeFileSync(temporary, text);
+      renameSync(temporary, path);
+    } catch (error) {
+      this.discard(temporary);
+      throw error;
+    }
+  }
+}
+
+/** Making folders above as well hides why the last one cannot be made. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') mkdirSync(path, { recursive: true });
+    else if (code !== 'EEXIST') throw error;
+  }
+}
+
+function remedy(code: string | undefined): string {
+  return code === 'ENOSPC' || code === 'EDQUOT' ? 'free some space there' : 'make that folder writable';
 }
 
 /** What the runs view is told of a run. */

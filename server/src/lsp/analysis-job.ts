@@ -4,6 +4,7 @@ import { ComputeProcess } from '../jobs/compute-process';
 import type { Questions } from '../jobs/question';
 import { endedRun, type RunStore, type StoredRun } from '../jobs/run-store';
 import { deferred, type Job, type JobHooks } from './job';
+import { eventInEditorTerms, inEditorTerms } from './editor-terms';
 import { fileStamp } from './results';
 import { EventThrottle } from './throttle';
 
@@ -16,9 +17,11 @@ const MOST_RESUMES = 3;
  */
 export class AnalysisJob implements Job {
   private compute: ComputeProcess | undefined;
+  /** Of the process that runs. */
+  private gone: Promise<void> = Promise.resolve();
   private readonly throttle: EventThrottle;
-  private readonly gone = deferred();
-  private cancelled = false;
+  /** Why a process died, the most telling of several. */
+  private cause = '';
   private finished = false;
   private abandoned = false;
 
@@ -38,25 +41,24 @@ export class AnalysisJob implements Job {
 
   /** Answers at once what was answered before; else computes. */
   async begin(): Promise<void> {
-    const { request } = this.run;
-    const key = await this.questions.key(request);
+    await this.ask();
+    const { key, request } = this.run;
     const before = key === null ? null : await this.runs.answered(key);
     const result = before && (await this.runs.result(before.id));
     if (this.isOver()) return;
-    this.run = { ...this.run, key, stamp: fileStamp(request.checkpoint) };
     if (before && result) return this.repeat(before, asAsked(result, request));
     this.save();
     this.launch();
   }
 
+  /** Told at once, whatever the process is busy with; the journal goes with the process. */
   async cancel(): Promise<boolean> {
-    if (this.finished) return false;
-    this.cancelled = true;
-    if (!this.compute) this.end('');
-    else {
-      this.compute.kill();
-      await this.gone.promise;
-    }
+    if (this.isOver()) return false;
+    this.compute?.kill();
+    this.save(endedRun(this.run, 'cancelled', null));
+    this.finish({ kind: 'cancelled' });
+    await this.gone;
+    this.runs.removeJournal(this.run.id);
     return true;
   }
 
@@ -66,12 +68,23 @@ export class AnalysisJob implements Job {
   }
 
   private isOver(): boolean {
-    return this.cancelled || this.finished || this.abandoned;
+    return this.finished || this.abandoned;
+  }
+
+  /** What is asked, by the contents of the files as they are now. */
+  private async ask(): Promise<void> {
+    const { request } = this.run;
+    // Before they are read: what changes meanwhile is another question.
+    const stamp = fileStamp(request.checkpoint);
+    const key = await this.questions.key(request);
+    this.run = { ...this.run, key, stamp };
   }
 
   private launch(): void {
     const { id, key, request } = this.run;
     const path = key === null ? undefined : this.runs.journal(id);
+    const gone = deferred();
+    this.gone = gone.promise;
     const compute = new ComputeProcess(
       this.entry,
       { kind: 'analyze', request, ...(path !== undefined && key !== null && { journal: { path, key } }) },
@@ -79,9 +92,8 @@ export class AnalysisJob implements Job {
         event: (event) => this.receive(event),
         log: (line) => this.hooks.log(`compute ${compute.pid}: ${line}`),
         gone: (failure) => {
-          // Cancelled in the moment it was done, it is cancelled.
-          if (failure !== null || this.cancelled) this.died(failure ?? '', path !== undefined);
-          if (this.finished) this.gone.resolve();
+          gone.resolve();
+          if (failure !== null) void this.died(failure, path !== undefined);
         },
       },
     );
@@ -89,31 +101,41 @@ export class AnalysisJob implements Job {
   }
 
   /** The process went without having told its end. */
-  private died(failure: string, hasJournal: boolean): void {
-    if (this.finished || this.abandoned) return;
-    const { resumed } = this.run;
-    if (this.cancelled || !hasJournal || resumed >= MOST_RESUMES) {
-      this.end(resumed > 0 ? `${failure} (it was resumed ${resumed} times)` : failure);
+  private async died(failure: string, hasJournal: boolean): Promise<void> {
+    if (this.isOver()) return;
+    const { resumed, key } = this.run;
+    // Where memory is short, it may show in other ways besides.
+    if (!this.cause.includes('memory')) this.cause = failure;
+    if (!hasJournal || resumed >= MOST_RESUMES) {
+      const message = resumed > 0 ? `${this.cause} (it was resumed ${resumed} times)` : this.cause;
+      this.fail({ kind: 'failed', error: { message: inEditorTerms(message), category: 'analysis' } });
       return;
     }
+    // The journal of another question is begun anew: its products are those of other weights or samples.
+    await this.ask();
+    if (this.isOver()) return;
     this.run = { ...this.run, resumed: resumed + 1 };
     this.save();
-    this.hooks.log(`${failure}; resumed from its journal, ${resumed + 1} of at most ${MOST_RESUMES} times`);
+    const how = this.run.key === key ? 'resumed from its journal' : 'begun again, since its files have changed';
+    this.hooks.log(`${failure}; ${how}, ${resumed + 1} of at most ${MOST_RESUMES} times`);
     this.launch();
   }
 
-  private receive(event: FromCompute): void {
+  private receive(told: FromCompute): void {
+    const event = eventInEditorTerms(told);
     if (this.isOver() || event.kind === 'pruned') return;
-    if (event.kind === 'done') this.done(event.result);
+    if (event.kind === 'done') void this.done(event.result);
     else if (event.kind === 'failed') this.fail(event);
     else this.throttle.push(event);
   }
 
-  private done(result: AnalysisResult): void {
-    // A checkpoint that changed meanwhile is another question.
-    const changed = fileStamp(this.analyses) !== this.run.stamp;
+  private async done(result: AnalysisResult): Promise<void> {
+    // Files that changed meanwhile are another question.
+    const { key, request } = this.run;
+    const answered = key !== null && (await this.questions.key(request)) === key ? key : null;
+    if (this.isOver()) return;
     const run = { ...endedRun(this.named(), 'done', null), limits: limitsOf(result), asked: Date.now() };
-    this.runs.putResult(changed ? { ...run, key: null } : run, result);
+    this.runs.putResult({ ...run, key: answered }, result);
     this.finish({ kind: 'done', result });
   }
 
@@ -128,16 +150,6 @@ export class AnalysisJob implements Job {
   private fail(event: AnalysisEvent & { kind: 'failed' }): void {
     this.save(endedRun(this.run, 'failed', event.error.message));
     this.finish(event);
-  }
-
-  private end(message: string): void {
-    if (this.finished) return;
-    if (this.cancelled) {
-      this.save(endedRun(this.run, 'cancelled', null));
-      this.finish({ kind: 'cancelled' });
-    } else {
-      this.fail({ kind: 'failed', error: { message, category: 'analysis' } });
-    }
   }
 
   private save(run: StoredRun = this.run): void {

@@ -1,5 +1,6 @@
 import type { FromCompute, JobEvent, ToCompute } from '../../../protocol/messages';
 import { ComputeProcess } from '../jobs/compute-process';
+import { eventInEditorTerms } from './editor-terms';
 import { EventThrottle } from './throttle';
 
 /** Something that a compute process does. */
@@ -7,7 +8,7 @@ export interface Job {
   /** The checkpoint that it analyses; undefined for other jobs. */
   readonly analyses: string | undefined;
   begin(): void | Promise<void>;
-  /** Resolves when the compute process is gone; false when the job had ended before. */
+  /** Ends it at once; resolves when its compute process is gone; false when the job had ended before. */
   cancel(): Promise<boolean>;
   /** The server goes. */
   abandon(): void;
@@ -26,7 +27,6 @@ export class OneOffJob implements Job {
   private compute: ComputeProcess | undefined;
   private readonly throttle: EventThrottle<FromCompute>;
   private readonly gone = deferred();
-  private cancelled = false;
   private finished = false;
 
   constructor(
@@ -42,7 +42,7 @@ export class OneOffJob implements Job {
       event: (event) => this.receive(event),
       log: (line) => this.hooks.log(`compute ${compute.pid}: ${line}`),
       gone: (failure) => {
-        if (failure !== null || this.cancelled) this.end(failure ?? '');
+        if (failure !== null) this.receive({ kind: 'failed', error: { message: failure, category: 'analysis' } });
         this.gone.resolve();
       },
     });
@@ -51,8 +51,8 @@ export class OneOffJob implements Job {
 
   async cancel(): Promise<boolean> {
     if (this.finished) return false;
-    this.cancelled = true;
     this.abandon();
+    this.finish({ kind: 'cancelled' });
     await this.gone.promise;
     return true;
   }
@@ -61,19 +61,15 @@ export class OneOffJob implements Job {
     this.compute?.kill();
   }
 
-  private receive(event: FromCompute): void {
-    if (this.finished || this.cancelled) return;
+  private receive(told: FromCompute): void {
+    const event = eventInEditorTerms(told);
+    if (this.finished) return;
     if (event.kind === 'done' || event.kind === 'pruned' || event.kind === 'failed') this.finish(event);
     else this.throttle.push(event);
   }
 
-  /** The process is gone without having told its end: it was cancelled, or has failed. */
-  private end(message: string): void {
-    if (this.finished) return;
-    this.finish(this.cancelled ? { kind: 'cancelled' } : { kind: 'failed', error: { message, category: 'analysis' } });
-  }
-
   private finish(event: JobEvent['event']): void {
+    if (this.finished) return;
     this.throttle.flush();
     this.finished = true;
     this.hooks.ended();

@@ -3,6 +3,7 @@ import { Method, type PruneAnswer, type PruneParams } from '../../../protocol/me
 import { InputError, toFailure } from '../errors';
 import { limitSparsity } from '../prune/saved-analysis';
 import type { ServerContext } from './context';
+import { failureInEditorTerms } from './editor-terms';
 
 /** Prunes a checkpoint in a compute process, to the limit of its latest result or to a given sparsity. */
 export function registerPrune({ connection, jobs, results }: ServerContext): void {
@@ -38,7 +39,7 @@ export function registerPrune({ connection, jobs, results }: ServerContext): voi
       });
       return { job };
     } catch (error) {
-      return { error: toFailure(error) };
+      return { error: failureInEditorTerms(toFailure(error)) };
     }
   });
 }

@@ -1,0 +1,121 @@
+import { stat, readdir, readFile } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { InputError } from '../errors';
+
+/**
+ * The files that an analysis rests on besides the one that names them: whether
+ * a question was asked before, and whether an answer is still one to it, depends
+ * on all of them.
+ */
+
+/** Indexes and configurations longer than this are not looked into. */
+const LARGEST_JSON = 64 * 2 ** 20;
+/** Folders of classes are at most this deep: split, class. */
+const DEEPEST = 2;
+
+/** Names of files that a data set is read from; a log beside them may grow meanwhile. */
+const DATA =
+  /(ubyte|\.(npy|npz|csv|bin|gz|png|jpe?g|webp))$|^(data_batch_\d+|test_batch|batches\.meta|train|test|meta)$/i;
+
+/** An input by its name inside its folder, which does not depend on where that is. */
+export interface InputFile {
+  readonly name: string;
+  readonly path: string;
+}
+
+/** Files inside a checkpoint's folder among places that it names: only they would be read. */
+export function filesInside(checkpoint: string, places: readonly string[]): string[] {
+  const folder = dirname(checkpoint);
+  return places
+    .filter((place) => place !== '' && !place.includes('\0') && !isAbsolute(place))
+    .map((place) => resolve(folder, place))
+    .filter((path) => path !== checkpoint && !relative(folder, path).startsWith('..'));
+}
+
+/** Files that a checkpoint in JSON, an index of shards or a model of TensorFlow.js, names. */
+export async function namedInJson(checkpoint: string): Promise<string[]> {
+  if (!/\.json$/i.test(checkpoint) || (await stat(checkpoint)).size > LARGEST_JSON) return [];
+  const texts = new Set<string>();
+  try {
+    JSON.parse(await readFile(checkpoint, 'utf8'), (_, value: unknown) => {
+      if (typeof value === 'string' && value.length < 256) texts.add(value);
+      return value;
+    });
+  } catch {
+    // Its reader complains.
+  }
+  const found: string[] = [];
+  for (const path of filesInside(checkpoint, [...texts].sort())) {
+    if (await isFile(path)) found.push(path);
+  }
+  return found;
+}
+
+/** The files of a data set: one file, those of one folder, or those of the folders of its classes. */
+export async function dataFiles(path: string): Promise<InputFile[]> {
+  if ((await stat(path)).isFile()) return [{ name: 'data', path }];
+  const files: InputFile[] = [];
+  const visit = async (folder: string, depth: number): Promise<void> => {
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      const inside = join(folder, entry.name);
+      if (!entry.isDirectory()) files.push({ name: relative(path, inside), path: inside });
+      else if (depth < DEEPEST) await visit(inside, depth + 1);
+    }
+  };
+  await visit(path, 0);
+  return files.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** Size and time of the last change; empty where there is no file. */
+async function stampOf(path: string): Promise<string> {
+  try {
+    const { size, mtimeMs, ino } = await stat(path);
+    return `${size}-${mtimeMs}-${ino}`;
+  } catch {
+    return '';
+  }
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isFile() === true;
+}
+
+/** The inputs of an analysis as they were when it began. */
+export class InputWatch {
+  private constructor(private readonly stamps: ReadonlyMap<string, string>) {}
+
+  /**
+   * Watches a checkpoint, the files that belong to it, and data sets. What is
+   * missing is for its reader to complain about.
+   */
+  static async begin(checkpoint: string, data: readonly string[]): Promise<InputWatch> {
+    const paths = [checkpoint, ...(await namedInJson(checkpoint).catch(() => []))];
+    for (const path of data) {
+      const files = await dataFiles(path).catch(() => []);
+      for (const file of files) if (file.path === path || DATA.test(basename(file.path))) paths.push(file.path);
+    }
+    const stamps = new Map<string, string>();
+    for (const path of paths) stamps.set(path, await stampOf(path));
+    return new InputWatch(stamps);
+  }
+
+  /** The first input that is not as it was, and whether it is still there; null when all are. */
+  async changed(): Promise<{ readonly path: string; readonly gone: boolean } | null> {
+    for (const [path, before] of this.stamps) {
+      const now = await stampOf(path);
+      if (now !== before) return { path, gone: now === '' };
+    }
+    return null;
+  }
+
+  /** @throws InputError when an input has changed: what was read may be half of the one and half of the other */
+  async expectUnchanged(): Promise<void> {
+    const change = await this.changed();
+    if (change === null) return;
+    throw new InputError(
+      change.gone
+        ? `file gone while it was read: ${change.path}; put it back, and analyse it again`
+        : `file changed while it was read: ${change.path}; wait until nothing writes it, and analyse it again`,
+    );
+  }
+}
