@@ -17,6 +17,21 @@ export function filesUnder(folder, ending) {
     .sort();
 }
 
+/** `./x?source` is the bundled script x.ts as text. */
+const scriptSources = {
+  name: 'script-sources',
+  setup(context) {
+    context.onResolve({ filter: /\?source$/ }, ({ path, resolveDir }) => ({
+      path: join(resolveDir, path.replace('?source', '.ts')),
+      namespace: 'source',
+    }));
+    context.onLoad({ filter: /.*/, namespace: 'source' }, async ({ path }) => {
+      const { outputFiles } = await build({ ...node, sourcemap: false, entryPoints: [path], write: false });
+      return { contents: outputFiles[0].text, loader: 'text', watchFiles: [path] };
+    });
+  },
+};
+
 /** Options of esbuild for what Node runs. */
 export const node = {
   bundle: true,
@@ -27,6 +42,7 @@ export const node = {
   logLevel: 'warning',
   external: ['vscode', 'onnxruntime-node', 'onnxruntime-common', 'onnxruntime-web', 'h5wasm'],
   absWorkingDir: root,
+  plugins: [scriptSources],
 };
 
 /** The schema's TypeScript is generated: it follows from onnx.proto and is not kept. */

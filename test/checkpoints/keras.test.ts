@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openModel } from '../../server/src/checkpoint/model';
@@ -114,4 +114,18 @@ test('400 damaged files are read or refused', async (t) => {
   }
   // The library still reads what is in order.
   assert.ok((await openCheckpoint(join(folder, 'sequential.h5'))).tensors.size > 0);
+});
+
+test('a damaged HDF5 file leaves nothing behind: its place can hold a sound one', async (t) => {
+  const path = join(temporaryFolder(t, { 'a.h5': h5 }), 'a.h5');
+  for (const start of [2000, 30000]) {
+    const damaged = Buffer.from(h5).fill(start === 2000 ? 0xff : 0, start, start + 2000);
+    writeFileSync(path, damaged);
+    const all = async (): Promise<Uint8Array[]> =>
+      [...(await openCheckpoint(path)).tensors.values()].map((tensor) => tensor.bytes());
+    await assert.rejects(all(), /^InputError: HDF5 file damaged: /);
+    // In place: the same file for the system, as h5py and Keras rewrite it.
+    writeFileSync(path, h5);
+    assert.equal((await all()).length, 17);
+  }
 });

@@ -25,7 +25,11 @@ const MOST_READ = 2 ** 30;
  * @throws InputError when the file cannot be read, or a layer's weights cannot
  */
 export async function inspectCheckpoint(path: string, hash = false): Promise<CheckpointSummary> {
-  const file = await openCheckpoint(path);
+  return summarizeCheckpoint(await openCheckpoint(path), hash);
+}
+
+/** The same for a checkpoint that is open; it is shown under the path it was opened with. */
+export async function summarizeCheckpoint(file: Checkpoint, hash = false): Promise<CheckpointSummary> {
   const { network, architecture, weights } = structureOf(file);
   const stored = network === null ? [] : listedLayers(network);
   const bytes = stored.reduce((sum, { shape, tensor }) => sum + elementCount(shape) * elementBytes(tensor.dtype)!, 0);
@@ -47,7 +51,7 @@ export async function inspectCheckpoint(path: string, hash = false): Promise<Che
   const counted = [...weights.values(), ...stored.filter(({ name }) => !known.has(name)).map(({ tensor }) => tensor)];
   const floats = counted.filter(({ dtype }) => dtype.includes('float'));
   return {
-    checkpoint: path,
+    checkpoint: file.path,
     format: file.format,
     producer: file.producer,
     opset: file.kind === 'network' && file.format === FORMAT ? file.opset : null,

@@ -1,17 +1,15 @@
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import type * as h5 from 'h5wasm/node';
-import type { Dataset, File, Group } from 'h5wasm/node';
 import { InputError } from '../../errors';
 import { DEFLATE_RATIO } from '../../files/source';
-import type { Shape } from '../../graph/ir';
 import { elementCount } from '../../graph/shapes';
 import { rawTensor, type StoredTensor } from '../stored-tensor';
+import { Hdf5Error, listHdf5, readDataset, writeDataset } from './hdf5-library';
+import type { Listing } from './hdf5-messages';
 
 /**
- * HDF5 files through h5wasm, the HDF5 library compiled to WebAssembly: it reads
- * hostile files in memory of its own. What is kept is names, shapes and
+ * HDF5 files through the HDF5 library (`hdf5-library.ts`). What is kept is names, shapes and
  * attributes; a tensor opens the file again for its values.
  */
 export interface Hdf5 {
@@ -23,61 +21,18 @@ export interface Hdf5 {
   readonly names: ReadonlyMap<string, readonly string[]>;
 }
 
-const MOST_OBJECTS = 100_000;
-const DEEPEST = 64;
-
-/** Loaded when the first HDF5 file is opened: it is four megabytes. */
-async function library(): Promise<typeof h5> {
-  const h5wasm = await import('h5wasm/node');
-  const module = await h5wasm.ready;
-  // A failure is thrown, and nothing is printed.
-  module.activate_throwing_error_handler();
-  return h5wasm;
-}
-
 /** @throws InputError when the file is damaged, or claims more than it has */
 export async function readHdf5(path: string): Promise<Hdf5> {
-  const h5wasm = await library();
-  const size = (await stat(path)).size;
-  const within = <T>(use: (file: File) => T): T => guarded(path, () => withFile(h5wasm, path, use));
-  return within((file) => {
-    const tensors = new Map<string, StoredTensor>();
-    const names = new Map<string, readonly string[]>();
-    let objects = 0;
-    const visit = (group: Group, prefix: string, depth: number): void => {
-      for (const key of group.keys()) {
-        if (++objects > MOST_OBJECTS || depth > DEEPEST) throw damaged(path, 'too many objects in each other');
-        const at = prefix === '' ? key : `${prefix}/${key}`;
-        // A link that leads nowhere, or to another file, is none of the file's objects.
-        const item = group.get(key);
-        if (item instanceof h5wasm.Group) {
-          const listed = textList(item, 'weight_names') ?? textList(item, 'layer_names');
-          if (listed !== null) names.set(at, listed);
-          visit(item, at, depth + 1);
-        } else if (item instanceof h5wasm.Dataset) {
-          const tensor = datasetTensor(item, at, path, size, within);
-          if (tensor !== null) tensors.set(at, tensor);
-        }
-      }
-    };
-    visit(file, '', 0);
-    const attributes = new Map<string, string>();
-    for (const key of Object.keys(file.attrs)) {
-      const value = file.attrs[key]!.value;
-      if (typeof value === 'string') attributes.set(key, value);
-      else if (value instanceof Uint8Array) attributes.set(key, Buffer.from(value).toString());
-    }
-    return { tensors, attributes, names };
+  const { size } = await stat(path);
+  const { datasets, attributes, names } = await listHdf5(path).catch((error: unknown) => {
+    throw asInputError(error, path);
   });
-}
-
-function withFile<T>(h5wasm: typeof h5, path: string, use: (file: File) => T): T {
-  const file = new h5wasm.File(path, 'r');
-  try {
-    return use(file);
-  } finally {
-    file.close();
+  const tensors = new Map<string, StoredTensor>();
+  for (const dataset of datasets) {
+    const tensor = datasetTensor(dataset, path, size);
+    if (tensor !== null) tensors.set(dataset.path, tensor);
   }
+  return { tensors, attributes: new Map(attributes), names: new Map(names) };
 }
 
 /**
@@ -93,48 +48,21 @@ export async function writeHdf5(
   shown: string,
   contents: ReadonlyMap<string, () => Uint8Array>,
 ): Promise<void> {
-  const h5wasm = await library();
-  const module = await h5wasm.ready;
-  try {
-    const file = new h5wasm.File(path, 'a');
-    try {
-      for (const [dataset, content] of contents) {
-        const bytes = content();
-        const pointer = module._malloc(bytes.length);
-        try {
-          module.HEAPU8.set(bytes, Number(pointer));
-          module.set_dataset_data(file.file_id, dataset, null, null, null, BigInt(pointer));
-        } finally {
-          module._free(pointer);
-        }
-      }
-    } finally {
-      file.close();
-    }
-  } catch (error) {
-    if (error instanceof InputError) throw error;
-    const detail = error instanceof Error ? error.message.split('\n', 1)[0]! : 'the HDF5 library failed';
-    throw new InputError(`file not written: ${shown} (${detail}); choose another place`);
+  for (const [dataset, content] of contents) {
+    await writeDataset(path, dataset, content()).catch((error: unknown) => {
+      if (!(error instanceof Hdf5Error)) throw error;
+      throw new InputError(`file not written: ${shown} (${error.message}); choose another place`);
+    });
   }
 }
 
 /** The library's own failures are those of the file. */
-function guarded<T>(path: string, use: () => T): T {
-  try {
-    return use();
-  } catch (error) {
-    if (error instanceof InputError) throw error;
-    throw damaged(path, error instanceof Error ? error.message.split('\n', 1)[0]! : 'the HDF5 library failed');
-  }
+function asInputError(error: unknown, path: string): unknown {
+  return error instanceof Hdf5Error ? damaged(path, error.message) : error;
 }
 
 function damaged(path: string, detail: string): InputError {
   return new InputError(`HDF5 file damaged: ${path} (${detail}); copy it again or save the model anew`);
-}
-
-function textList(group: Group, name: string): readonly string[] | null {
-  const value = group.attrs[name]?.value;
-  return Array.isArray(value) && value.every((item) => typeof item === 'string') ? (value as string[]) : null;
 }
 
 /** Formats of h5wasm, those of Python's struct module, as element types. */
@@ -153,35 +81,24 @@ const types: Readonly<Record<string, string>> = {
 };
 
 function datasetTensor(
-  dataset: Dataset,
-  name: string,
+  { path: name, format, shape, width, chunked }: Listing['datasets'][number],
   path: string,
   size: number,
-  within: <T>(use: (file: File) => T) => T,
 ): StoredTensor | null {
-  const { dtype, metadata } = dataset;
-  const type = typeof dtype === 'string' ? types[dtype] : undefined;
-  const shape = (dataset.shape ?? []) as Shape;
-  // Texts and compounds are no tensors.
+  const type = types[format];
   if (type === undefined) return null;
-  const bytes = elementCount(shape) * metadata.size;
-  const most = metadata.chunks === null ? size : size * DEFLATE_RATIO;
+  const bytes = elementCount(shape) * width;
+  const most = chunked ? size * DEFLATE_RATIO : size;
   if (!(bytes <= most)) throw damaged(path, `${name} claims ${bytes} bytes in a file of ${size}`);
   const where = `tensor ${JSON.stringify(name)}, ${basename(path)}`;
-  const read = (): Uint8Array =>
-    within((file) => {
-      const found = file.get(name) as Dataset;
-      const { buffer, byteOffset, byteLength } = typedValue(found.value);
-      return new Uint8Array(buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer);
-    });
+  const read = (): Uint8Array => {
+    try {
+      return readDataset(path, name, bytes);
+    } catch (error) {
+      throw asInputError(error, path);
+    }
+  };
   return rawTensor(name, type, shape, where, read, { kind: 'dataset', path: name });
-}
-
-function typedValue(value: unknown): ArrayBufferView {
-  if (ArrayBuffer.isView(value)) return value;
-  if (typeof value === 'number') return Float32Array.of(value);
-  if (typeof value === 'bigint') return BigInt64Array.of(value);
-  throw new Error('a dataset has no numbers');
 }
 
 /**

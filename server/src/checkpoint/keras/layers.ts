@@ -178,6 +178,7 @@ const elementwise =
 
 const concatenate: LayerRule = (layer) => {
   const values = layer.alike();
+  if (values.length === 0) throw layer.error('it has no inputs');
   const { rank, channelsFirst } = values[0]!;
   const axis = layer.number('axis', -1);
   const keras = axis < 0 ? axis + rank : axis;

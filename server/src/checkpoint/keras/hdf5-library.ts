@@ -1,0 +1,171 @@
+import { existsSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads';
+import { PROGRESS, REPLIES, type Hdf5Reply, type Hdf5Request, type Listing } from './hdf5-messages';
+import source from './hdf5-worker?source';
+
+/**
+ * h5wasm, the HDF5 library compiled to WebAssembly, in a thread of its own. It
+ * is sound on sound files alone: on damaged ones it can go round in circles, and
+ * a failure leaves files open inside, so that a file at the same place would be
+ * answered from what was read of the damaged one. A thread that shows either is
+ * ended, and the next question starts another.
+ */
+
+/** Failures after which the library has leaked enough. */
+const MOST_FAILURES = 64;
+/** Processor time without an object visited, in milliseconds, after which the library goes round in circles. */
+const LONGEST_STEP = 1000;
+/** Milliseconds without an object visited after which the thread is taken to be dead. */
+const LONGEST_SILENCE = 120_000;
+/** Bytes that are surely read and unpacked in a millisecond. */
+const SLOWEST_READ = 10_000;
+/** How long the answer is waited for at a stretch, in milliseconds. */
+const PATIENCE = 20;
+
+/** The library's own words about a file it cannot read. */
+export class Hdf5Error extends Error {
+  override readonly name = 'Hdf5Error';
+}
+
+interface Thread {
+  readonly worker: Worker;
+  readonly port: MessagePort;
+  readonly state: Int32Array<SharedArrayBuffer>;
+  readonly replies: Map<number, Hdf5Reply>;
+  /** Files it failed on, by device and number. */
+  readonly spoiled: Set<string>;
+}
+
+let current: Thread | null = null;
+let requests = 0;
+
+/** @throws Hdf5Error when the library cannot read it */
+export async function listHdf5(path: string): Promise<Listing> {
+  return (await settled(ask({ path }))).listing!;
+}
+
+/**
+ * @param size bytes that the dataset has
+ * @throws Hdf5Error when the library cannot read it
+ */
+export function readDataset(path: string, dataset: string, size: number): Uint8Array {
+  const pending = ask({ path, dataset }, size);
+  while (!pending.answered());
+  return pending.reply().bytes!;
+}
+
+/**
+ * Puts other elements into a dataset.
+ * @throws Hdf5Error when the library cannot write it
+ */
+export async function writeDataset(path: string, dataset: string, content: Uint8Array): Promise<void> {
+  await settled(ask({ path, dataset, content }, content.length));
+}
+
+async function settled(pending: Pending): Promise<Hdf5Reply> {
+  while (!pending.answered()) await setTimeout(PATIENCE / 4);
+  return pending.reply();
+}
+
+interface Pending {
+  /** Waits a little; whether there is an answer, or will be none. */
+  readonly answered: () => boolean;
+  /** @throws Hdf5Error for a failure */
+  readonly reply: () => Hdf5Reply;
+}
+
+/** @param size bytes that go to or come from the library */
+function ask(question: Omit<Hdf5Request, 'id'>, size = 0): Pending {
+  const { dev, ino } = statSync(question.path);
+  const file = `${dev}:${ino}`;
+  const thread = threadFor(file);
+  const id = ++requests;
+  thread.port.postMessage({ id, ...question } satisfies Hdf5Request);
+  const patience = LONGEST_STEP + size / SLOWEST_READ;
+  let progress = Atomics.load(thread.state, PROGRESS);
+  let since = processorTime();
+  let seen = performance.now();
+  const answered = (): boolean => {
+    const replies = Atomics.load(thread.state, REPLIES);
+    collect(thread);
+    if (thread.replies.has(id)) return true;
+    Atomics.wait(thread.state, REPLIES, replies, PATIENCE);
+    collect(thread);
+    if (thread.replies.has(id)) return true;
+    const reached = Atomics.load(thread.state, PROGRESS);
+    if (reached !== progress) {
+      progress = reached;
+      since = processorTime();
+      seen = performance.now();
+      return false;
+    }
+    const circles = processorTime() - since > patience;
+    if (!circles && performance.now() - seen < LONGEST_SILENCE) return false;
+    const failure = circles ? 'its objects lead in circles' : 'the HDF5 library does not answer';
+    thread.replies.set(id, { id, failure, fatal: true });
+    return true;
+  };
+  const reply = (): Hdf5Reply => {
+    const answer = thread.replies.get(id)!;
+    const { failure, fatal } = answer;
+    thread.replies.delete(id);
+    if (failure === undefined) return answer;
+    thread.spoiled.add(file);
+    if (fatal === true) end(thread);
+    throw new Hdf5Error(failure);
+  };
+  return { answered, reply };
+}
+
+/** Processor time of this process, in milliseconds: a busy machine is not the library's fault. */
+function processorTime(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+function collect({ port, replies }: Thread): void {
+  for (let got = receiveMessageOnPort(port); got !== undefined; got = receiveMessageOnPort(port)) {
+    const reply = got.message as Hdf5Reply;
+    replies.set(reply.id, reply);
+  }
+}
+
+function threadFor(file: string): Thread {
+  if (current !== null && (current.spoiled.has(file) || current.spoiled.size >= MOST_FAILURES)) end(current);
+  return (current ??= start());
+}
+
+function end(thread: Thread): void {
+  if (current === thread) current = null;
+  thread.port.close();
+  void thread.worker.terminate();
+}
+
+function start(): Thread {
+  const { port1, port2 } = new MessageChannel();
+  const state = new Int32Array(new SharedArrayBuffer(8));
+  const worker = new Worker(source, {
+    eval: true,
+    workerData: { library: libraryUrl(), state, port: port2 },
+    transferList: [port2],
+  });
+  const thread: Thread = { worker, port: port1, state, replies: new Map(), spoiled: new Set() };
+  // Whoever waits for it sees its silence.
+  worker.on('error', () => end(thread));
+  // It keeps nobody from ending.
+  worker.unref();
+  port1.unref();
+  return thread;
+}
+
+/** The thread's source has no place of its own from which the package could be found. */
+function libraryUrl(): string {
+  const folders = createRequire(__filename).resolve.paths('h5wasm') ?? [];
+  const found = folders.map((folder) => join(folder, 'h5wasm/dist/node/hdf5_hl.js')).find((path) => existsSync(path));
+  if (found === undefined) throw new Error(`h5wasm not found in ${folders.join(', ')}`);
+  return pathToFileURL(found).href;
+}

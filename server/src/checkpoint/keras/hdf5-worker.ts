@@ -1,0 +1,114 @@
+import { workerData } from 'node:worker_threads';
+import type * as h5 from 'h5wasm/node';
+import type { Dataset, File, Group } from 'h5wasm/node';
+import { PROGRESS, REPLIES, type Hdf5Reply, type Hdf5Request, type Listing, type WorkerData } from './hdf5-messages';
+
+/**
+ * The thread that the HDF5 library runs in: a hostile file can keep the library
+ * busy for ever, and what it leaves behind goes with the thread.
+ */
+
+type H5Module = Awaited<typeof h5.ready>;
+
+const MOST_OBJECTS = 100_000;
+const DEEPEST = 64;
+
+const { library, state, port } = workerData as WorkerData;
+
+const ready = import(library).then(async (h5wasm: typeof h5) => {
+  const module = await h5wasm.ready;
+  // A failure is thrown, and nothing is printed.
+  module.activate_throwing_error_handler();
+  return h5wasm;
+});
+
+port.on('message', (request: Hdf5Request) => void answer(request));
+
+async function answer({ id, path, dataset, content }: Hdf5Request): Promise<void> {
+  let reply: Hdf5Reply;
+  try {
+    const h5wasm = await ready;
+    const file = new h5wasm.File(path, content === undefined ? 'r' : 'a');
+    try {
+      if (content !== undefined) reply = write(await h5wasm.ready, file, dataset!, content, id);
+      else if (dataset === undefined) reply = { id, listing: list(h5wasm, file) };
+      else reply = { id, bytes: bytesOf(file.get(dataset) as Dataset) };
+    } finally {
+      file.close();
+    }
+  } catch (error) {
+    const failure = error instanceof Error ? error.message.split('\n', 1)[0]! : 'the HDF5 library failed';
+    // What the library itself reports leaves it usable; a trap of the machine it runs in does not.
+    reply = { id, failure, fatal: !/HDF5|^too many objects/.test(failure) };
+  }
+  port.postMessage(reply, reply.bytes === undefined ? [] : [reply.bytes.buffer as ArrayBuffer]);
+  Atomics.add(state, REPLIES, 1);
+  Atomics.notify(state, REPLIES);
+}
+
+function write(module: H5Module, file: File, dataset: string, content: Uint8Array, id: number): Hdf5Reply {
+  const pointer = module._malloc(content.length);
+  try {
+    module.HEAPU8.set(content, Number(pointer));
+    module.set_dataset_data(file.file_id, dataset, null, null, null, BigInt(pointer));
+  } finally {
+    module._free(pointer);
+  }
+  return { id };
+}
+
+function list(h5wasm: typeof h5, file: File): Listing {
+  const datasets: Listing['datasets'][number][] = [];
+  const names: [string, string[]][] = [];
+  let objects = 0;
+  const visit = (group: Group, prefix: string, depth: number): void => {
+    for (const key of group.keys()) {
+      if (++objects > MOST_OBJECTS || depth > DEEPEST) throw new Error('too many objects in each other');
+      Atomics.add(state, PROGRESS, 1);
+      const at = prefix === '' ? key : `${prefix}/${key}`;
+      // A link that leads nowhere, or to another file, is none of the file's objects.
+      const item = group.get(key);
+      if (item instanceof h5wasm.Group) {
+        const listed = textList(item, 'weight_names') ?? textList(item, 'layer_names');
+        if (listed !== null) names.push([at, listed]);
+        visit(item, at, depth + 1);
+      } else if (item instanceof h5wasm.Dataset) {
+        const { dtype, metadata } = item;
+        // Texts and compounds are no tensors.
+        if (typeof dtype !== 'string') continue;
+        datasets.push({
+          path: at,
+          format: dtype,
+          shape: item.shape ?? [],
+          width: metadata.size,
+          chunked: metadata.chunks !== null,
+        });
+      }
+    }
+  };
+  visit(file, '', 0);
+  const attributes: [string, string][] = [];
+  for (const key of Object.keys(file.attrs)) {
+    const value = file.attrs[key]!.value;
+    if (typeof value === 'string') attributes.push([key, value]);
+    else if (value instanceof Uint8Array) attributes.push([key, Buffer.from(value).toString()]);
+  }
+  return { datasets, attributes, names };
+}
+
+function textList(group: Group, name: string): string[] | null {
+  const value = group.attrs[name]?.value;
+  return Array.isArray(value) && value.every((item) => typeof item === 'string') ? (value as string[]) : null;
+}
+
+function bytesOf({ value }: Dataset): Uint8Array {
+  const view = typedValue(value);
+  return new Uint8Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength) as ArrayBuffer);
+}
+
+function typedValue(value: unknown): ArrayBufferView {
+  if (ArrayBuffer.isView(value)) return value;
+  if (typeof value === 'number') return Float32Array.of(value);
+  if (typeof value === 'bigint') return BigInt64Array.of(value);
+  throw new Error('a dataset has no numbers');
+}
