@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { openModel } from '../../server/src/checkpoint/model';
 import { openCheckpoint } from '../../server/src/checkpoint/open';
 import { InputError } from '../../server/src/errors';
@@ -128,4 +129,15 @@ test('a damaged HDF5 file leaves nothing behind: its place can hold a sound one'
     writeFileSync(path, h5);
     assert.equal((await all()).length, 17);
   }
+});
+
+test('an HDF5 file whose objects lead in circles is refused, and the library goes on', async (t) => {
+  // Found by npm run fuzz: the library would iterate over a group for ever.
+  const circles = gunzipSync(readFileSync(join(folder, 'circles.h5.gz')));
+  const path = join(temporaryFolder(t, { 'a.h5': circles }), 'a.h5');
+  await assert.rejects(
+    openCheckpoint(path),
+    /^InputError: HDF5 file damaged: .*a\.h5 \(its objects lead in circles\); copy it again or save the model anew$/,
+  );
+  assert.ok((await openCheckpoint(join(folder, 'sequential.h5'))).tensors.size > 0);
 });

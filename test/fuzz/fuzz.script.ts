@@ -10,7 +10,7 @@
  * saved in out/fuzz/READER/.
  */
 import { spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
@@ -82,6 +82,7 @@ async function fuzzReader(reader: string, count: number, seed: number): Promise<
       copyFileSync(join(folder, culprit), file);
       outcome.findings.push(`${killed}: ${file}`);
     }
+    rmSync(folder, { recursive: true, force: true });
   }
   return outcome;
 }
