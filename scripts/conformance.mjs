@@ -1,4 +1,4 @@
-// npm run conformance -- [--provider NAME] [--threads N] [--json]
+// npm run conformance -- [--provider NAME] [--threads N] [--light] [--large] [--modules DIR] [--json]
 // Holds an engine to its definition, operator by operator, and to PyTorch's
 // gradients and products of whole networks; see test/conformance.
 import { spawnSync } from 'node:child_process';

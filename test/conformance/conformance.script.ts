@@ -1,14 +1,19 @@
 /**
- * npm run conformance -- [--provider NAME] [--threads N] [--light] [--json]
+ * npm run conformance -- [--provider NAME] [--threads N] [--light] [--large]
+ *     [--modules DIR] [--json]
  *
  * Holds an engine to the conformance suite (suite.ts) and prints a table, one
- * line per case; `--light` takes fewer cases of an operator and leaves the large network out. Exit status 0 where every case that could be run is within its
- * tolerance, 1 where one is not, 2 where the provider is not there.
+ * line per case; `--light` takes fewer cases of an operator and leaves the large
+ * network out, `--large` takes values above WebGPU's smallest limits alone;
+ * `--modules` says where TensorFlow.js is. Exit status 0 where every case that
+ * could be run is within its tolerance, 1 where one is not, 2 where the provider
+ * is not there.
  */
 import { parseArgs } from 'node:util';
 import { PROVIDERS } from '../../protocol/analysis';
 import { createEngine } from '../../server/src/engine/create';
 import type { Engine } from '../../server/src/engine/engine';
+import { largeCases } from './large';
 import { conformanceCases } from './suite';
 
 /** Cases per operator with `--light`: a GPU in software compiles its shaders for minutes. */
@@ -20,6 +25,8 @@ const { values } = parseArgs({
     threads: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
     light: { type: 'boolean', default: false },
+    large: { type: 'boolean', default: false },
+    modules: { type: 'string', default: '' },
   },
 });
 
@@ -32,7 +39,7 @@ async function main(): Promise<number> {
   }
   let engine: Engine;
   try {
-    engine = await createEngine(provider, Number(threads));
+    engine = await createEngine(provider, Number(threads), values.modules === '' ? [] : [values.modules]);
   } catch (error) {
     console.error(`${provider} is not there: ${(error as Error).message}`);
     return 2;
@@ -42,7 +49,7 @@ async function main(): Promise<number> {
   const rows = [];
   let failures = 0;
   let section = '';
-  for (const conformance of conformanceCases) {
+  for (const conformance of values.large ? largeCases : conformanceCases) {
     if (!json && conformance.section !== section) console.log(`\n${(section = conformance.section)}`);
     const row = await measure(engine, conformance);
     if (row.failure !== undefined) failures++;

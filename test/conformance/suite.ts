@@ -22,12 +22,12 @@ import { evaluate } from '../reference/interpreter';
  * against PyTorch's in float64.
  */
 export interface ConformanceCase {
-  readonly section: 'operators' | 'convolutions' | 'networks';
+  readonly section: 'operators' | 'convolutions' | 'networks' | 'large values';
   readonly name: string;
   /** Why it cannot be run here, or false. */
   readonly skip: string | false;
-  /** 0 takes seconds wherever it is run, 1 minutes in plain JavaScript, 2 minutes on a GPU in software. */
-  readonly weight: 0 | 1 | 2;
+  /** 0 takes seconds wherever it is run, 1 minutes in plain JavaScript, 2 minutes on a GPU in software, 3 gigabytes. */
+  readonly weight: 0 | 1 | 2 | 3;
   readonly tolerance: number;
   /**
    * The largest relative error. Throws where the engine fails.

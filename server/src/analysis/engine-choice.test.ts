@@ -6,15 +6,22 @@ import { oracleRequest } from '../../../test/golden/oracles';
 import { projectRoot } from '../../../test/outside';
 import { createEngine, type EngineFactory } from '../engine/create';
 import { OutOfMemoryError, type CompiledGraph, type Engine } from '../engine/engine';
+import { largestBytes } from '../engine/cost';
 import { remoteEngines, type RemoteEngine } from '../engine/remote';
+import { curvatureProgram, TARGETS } from '../curvature/programs';
 import { AnalysisError } from '../errors';
 import { analyze, LOCAL_ENGINES } from './analyze';
 import { NO_JOURNAL } from './journal';
+import { MemoryGuard } from './memory';
+import { openSubject } from './subject';
 
 type Results = ReadonlyMap<string, Float32Array>;
 
 /** An accelerator that is the CPU but for what `change` makes of every run. */
-function double(change: (run: number, results: () => Promise<Results>) => Promise<Results>): EngineFactory {
+function double(
+  change: (run: number, results: () => Promise<Results>) => Promise<Results>,
+  distort: (values: Float32Array, samples: number) => Float32Array = (values) => values,
+): EngineFactory {
   return async () => {
     const cpu = await createEngine('cpu', 1);
     let runs = 0;
@@ -24,7 +31,11 @@ function double(change: (run: number, results: () => Promise<Results>) => Promis
         const compiled = await cpu.compile(graph, options);
         return {
           feeds: compiled.feeds,
-          run: (feeds) => change(runs++, () => compiled.run(feeds)),
+          run: async (feeds) => {
+            const results = await change(runs++, () => compiled.run(feeds));
+            const samples = compiled.feeds.get(TARGETS)?.[0] ?? 0;
+            return new Map([...results].map(([name, values]) => [name, distort(values, samples)]));
+          },
           dispose: () => compiled.dispose(),
         };
       },
@@ -151,6 +162,26 @@ describe('engine choice', () => {
     assertSame(result);
     assert.match(leaving(result)[0]!, /webgpu could not be used: no memory/);
     assert.ok(!result.warnings.some(({ code }) => code === 'batch-halved'));
+  });
+
+  it('lowers the batch where values that a device need not bind are the reason', async () => {
+    // Wrong, without a word, for more than 32 samples at once.
+    const limited = double(
+      async (_, results) => results(),
+      (values, samples) => (samples > 32 ? values.map((x) => x + 1) : values),
+    );
+    const engines = { ...LOCAL_ENGINES, accelerated: limited };
+    const request = oracleRequest('oracle-mlp', { ...options, provider: 'webgpu' });
+    const graph = (batch: number) => openSubject(oracleRequest('oracle-mlp', { batch }), new MemoryGuard(0));
+    const binding = largestBytes(curvatureProgram((await graph(32)).model, 'ggn', 1));
+    const run = (limit: number) => analyze(request, () => undefined, NO_JOURNAL, { ...engines, binding: limit });
+    const fits = await run(binding);
+    assert.equal(fits.engine.provider, 'webgpu');
+    assert.match(fits.warnings.find(({ code }) => code === 'batch-halved')!.message, /lowered from 128 to 32 samples/);
+    // Where every value may be as large as it is, that is no excuse.
+    const wrong = await run(2 ** 40);
+    assertSame(wrong);
+    assert.match(leaving(wrong)[0]!, /webgpu disagrees with the CPU/);
   });
 
   it('begins with a batch that a small device has room for', async () => {

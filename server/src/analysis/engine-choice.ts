@@ -3,12 +3,12 @@ import type { Batch } from '../curvature/batches';
 import { CurvatureOperator } from '../curvature/operator';
 import { curvatureProgram } from '../curvature/programs';
 import type { EngineFactory } from '../engine/create';
-import { peakBytes, productFlops } from '../engine/cost';
+import { largestBytes, peakBytes, productFlops } from '../engine/cost';
 import type { Detection } from '../engine/detect';
 import type { Device } from '../engine/device';
 import type { Engine } from '../engine/engine';
 import { FallbackEngine } from '../engine/fallback';
-import { toFailure } from '../errors';
+import { AnalysisError, toFailure } from '../errors';
 import { Random } from '../random';
 import type { Batching } from './batching';
 import { TRACE_PROBES } from './limit-study';
@@ -24,6 +24,8 @@ export interface Engines {
   readonly detect: () => Detection;
   /** The GPU, where its driver says how much memory it has. */
   readonly device: () => Promise<Device | undefined>;
+  /** Bytes that every device can bind as one value; `BINDING` when absent. */
+  readonly binding?: number;
 }
 
 export interface EngineChoice {
@@ -43,6 +45,15 @@ export const AGREEMENT = 1e-4;
  * every batch.
  */
 const TRIAL_BATCHES = 3;
+/**
+ * Bytes of the largest binding that every WebGPU device has to offer. Most
+ * offer more, and onnxruntime does not say how much. It binds larger values in
+ * parts, but not in every kernel: Pad and Slice are then wrong without a word,
+ * Conv fails (`npm run conformance -- --provider webgpu --large`).
+ */
+const BINDING = 2 ** 27;
+/** What is tried after that: within an op, a value may be padded. */
+const PADDED = 2;
 /** Products that are timed, after one that is not. */
 const TIMED = 3;
 /** Multiply-adds per second and processor that the CPU can be expected to do. */
@@ -86,7 +97,9 @@ export async function chooseEngine(
   let isWrong = false;
   for (const candidate of providers) {
     if (device !== undefined) await fitInto(device.free, batching, kinds);
-    const trial = await tryEngine(cpu, batching, kinds[0]!, () => engines.accelerated(candidate, threads, modules));
+    const trial = await tryEngine(cpu, batching, kinds[0]!, engines.binding ?? BINDING, () =>
+      engines.accelerated(candidate, threads, modules),
+    );
     if ('failure' in trial) {
       isWrong ||= trial.isWrong;
       failures.push(`${candidate} ${trial.failure}`);
@@ -128,6 +141,14 @@ async function fitInto(free: number, batching: Batching, kinds: readonly Curvatu
     await batching.halveTo(batching.network.batch >> 1);
 }
 
+/** Lowers the batch until no value that grows with it is larger than `limit` bytes; false where none was. */
+async function bindWithin(limit: number, batching: Batching, kind: CurvatureKind): Promise<boolean> {
+  const isLarger = (): boolean => largestBytes(curvatureProgram(batching.network.model, kind, 1)) > limit;
+  const whole = batching.network;
+  while (batching.network.batch > 1 && isLarger()) await batching.halveTo(batching.network.batch >> 1);
+  return batching.network !== whole;
+}
+
 type Trial =
   | { readonly engine: Engine; readonly speedup: number; readonly error: number }
   | { readonly failure: string; readonly isWrong: boolean };
@@ -137,12 +158,26 @@ async function tryEngine(
   cpu: Engine,
   batching: Batching,
   kind: CurvatureKind,
+  binding: number,
   create: () => Promise<Engine>,
 ): Promise<Trial> {
   let accelerator: Engine | undefined;
   try {
     const engine = (accelerator = await create());
-    const trial = await batching.fitting(engine, (subject) => compare(engine, cpu, subject, kind));
+    const attempt = (): Promise<Trial> =>
+      batching
+        .fitting(engine, (subject) => compare(engine, cpu, subject, kind))
+        .catch((error: unknown) => {
+          if (!(error instanceof AnalysisError)) throw error;
+          return { failure: `could not be used: ${error.message}`, isWrong: false };
+        });
+    let trial = await attempt();
+    if (engine.description.provider === 'webgpu') {
+      for (const limit of [binding, binding / PADDED]) {
+        if (!('failure' in trial) || !(await bindWithin(limit, batching, kind))) break;
+        trial = await attempt();
+      }
+    }
     if ('failure' in trial) await engine.dispose();
     return trial;
   } catch (error) {

@@ -55,7 +55,7 @@ export class Progress {
   }
 
   private isOptional(): boolean {
-    return ['ggn', 'hessian', 'trace', 'layers'].includes(this.phase);
+    return this.phase === 'ggn' || this.phase === 'hessian' || this.phase === 'trace';
   }
 
   private async tell(): Promise<void> {

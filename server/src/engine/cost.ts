@@ -54,7 +54,16 @@ export function peakBytes(graph: Graph): number {
   return peak;
 }
 
-/** The largest single value, in bytes: what a limit on the size of a buffer is compared with. */
+/**
+ * The largest single value that grows with the batch, in bytes: what a limit on
+ * the size of a binding is compared with. What has as many elements as a
+ * parameter does not: weights, directions, products.
+ */
 export function largestBytes(graph: Graph): number {
-  return graphNodes(graph).reduce((most, { shape }) => Math.max(most, FLOAT * elementCount(shape)), 0);
+  const nodes = graphNodes(graph);
+  const sizes = new Set(nodes.flatMap(({ op, shape }) => (op === 'parameter' ? [elementCount(shape)] : [])));
+  return nodes.reduce((most, { shape }) => {
+    const size = elementCount(shape);
+    return sizes.has(size) ? most : Math.max(most, FLOAT * size);
+  }, 0);
 }
