@@ -19,6 +19,7 @@ import { RunCommands } from './run-commands';
 import { RunPanels } from './run-panel';
 import { RunsView } from './runs';
 import { showStatus } from './status';
+import { installTensorFlow } from './tensorflow';
 import { runWizard } from './wizard';
 
 let server: Server | undefined;
@@ -46,6 +47,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     showOutput: () => server?.showOutput(),
     doctor: () => doctor.examine(),
     copyDoctor: () => doctor.copy(),
+    installTensorFlow: () => installTensorFlow(context.extensionUri),
     openRun: (run?: unknown) => runCommands.open(run),
     compareRuns: (run?: unknown, selected?: unknown) => runCommands.compare(run, selected),
     renameRun: (run?: unknown) => runCommands.rename(run),

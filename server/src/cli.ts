@@ -8,6 +8,7 @@ import { inspectCheckpoint } from './checkpoint/inspect';
 import { analyzeCommand } from './cli/analyze';
 import { parseCommand, type Command } from './cli/arguments';
 import { doctorCommand } from './cli/doctor';
+import { installCommand } from './cli/install-tensorflow';
 import { fail, surviveClosedPipes, write } from './cli/output';
 import { asTyped } from './cli/paths';
 import { pruneCommand } from './cli/prune';
@@ -35,6 +36,8 @@ async function main(): Promise<void> {
       return trainCommand(command);
     case 'retrain':
       return retrainCommand(command);
+    case 'install-tensorflow':
+      return installCommand(command);
     case 'doctor':
       return doctorCommand(command);
   }

@@ -7,7 +7,6 @@ import type {
   CheckpointSummary,
   CurvatureResult,
   DataOptions,
-  LayerLimits,
   LayerResult,
   LayerSummary,
   LimitResult,
@@ -17,7 +16,6 @@ import type {
   OneShotLimit,
   PathPoint,
   TensorSummary,
-  OwnLimit,
 } from '../../protocol/analysis';
 import type { PrunedLayer, PruneResult } from '../../protocol/prune';
 import type { RetrainBracket, RetrainOptions, RetrainResult, RetrainTrial } from '../../protocol/retrain';
@@ -39,7 +37,6 @@ const result: Properties<AnalysisResult> = {
   epsilon: r,
   limits: r,
   path: r,
-  layerLimits: r,
   measured: r,
   validity: r,
   layers: r,
@@ -109,8 +106,6 @@ const resultDefinitions = {
     interval: r,
     resolution: r,
   } satisfies Properties<OneShotLimit>,
-  layerLimits: { operator: r, coupling: r, layers: r } satisfies Properties<LayerLimits>,
-  ownLimit: { name: r, sparsity: r, interval: r, resolved: r } satisfies Properties<OwnLimit>,
   measureOptions: { on: r, testData: 'optional', samples: r } satisfies Properties<MeasureOptions>,
   layer: {
     name: r,
@@ -127,7 +122,6 @@ const resultDefinitions = {
   warning: { code: r, message: r, layer: 'optional' } satisfies Properties<AnalysisWarning>,
   options: {
     data: r,
-    layerLimits: 'optional',
     measure: 'optional',
     architecture: 'optional',
     graph: 'optional',

@@ -12,6 +12,7 @@ import {
   RUNNING_USAGE,
 } from './analysis-options';
 import { DOCTOR_USAGE, parseDoctor, type DoctorCommand } from './doctor';
+import { INSTALL_USAGE, parseInstall, type InstallCommand } from './install-tensorflow';
 import { onlyFile, parse, pathOption, Values } from './option-values';
 import type { TypedPath } from './paths';
 import { parsePrune, PRUNE_USAGE, type PruneCommand } from './prune-arguments';
@@ -35,7 +36,8 @@ export type Command =
   | PruneCommand
   | TrainCommand
   | RetrainCommand
-  | DoctorCommand;
+  | DoctorCommand
+  | InstallCommand;
 
 const USAGE = `Usage: pruning-limit COMMAND [OPTION ...]
 
@@ -48,6 +50,7 @@ Commands
   train FILE     train with an L1 penalty, from a checkpoint or from nothing
   retrain FILE   find up to which sparsity pruning can be made good by training
   doctor         what this machine has to run a network with, and what it lacks
+  install-tensorflow  install TensorFlow.js, for the provider tfjs
 
 pruning-limit COMMAND --help says more. Exit status: 0 done, 1 analysis failed,
 2 bad usage or input.
@@ -88,6 +91,7 @@ const COMMAND_USAGE: Readonly<Record<string, string>> = {
   train: TRAIN_USAGE,
   retrain: RETRAIN_USAGE,
   doctor: DOCTOR_USAGE,
+  'install-tensorflow': INSTALL_USAGE,
 };
 
 /**
@@ -106,6 +110,7 @@ export function parseCommand(argv: readonly string[]): Command {
   if (name === 'train') return parseTrain(rest) ?? { kind: 'help', text: TRAIN_USAGE };
   if (name === 'retrain') return parseRetrain(rest) ?? { kind: 'help', text: RETRAIN_USAGE };
   if (name === 'doctor') return parseDoctor(rest) ?? { kind: 'help', text: DOCTOR_USAGE };
+  if (name === 'install-tensorflow') return parseInstall(rest) ?? { kind: 'help', text: INSTALL_USAGE };
   throw new InputError(`unknown command: ${name}; see pruning-limit --help`);
 }
 

@@ -36,7 +36,8 @@ export async function findTensorFlow(folders: readonly string[]): Promise<FoundT
       }
     }
   }
-  const hint = `install @tensorflow/tfjs-node-gpu or @tensorflow/tfjs-node (Node 22 or earlier) in one of these folders, or name its folder with --modules`;
+  const hint =
+    'install it with "pruning-limit install-tensorflow" (Install TensorFlow.js in the editor), or name its folder with --modules';
   const where = failures.length > 0 ? failures.join('; ') : `looked in ${folders.join(', ')}`;
   throw new AnalysisError(`TensorFlow.js not found: ${where}; ${hint}`);
 }

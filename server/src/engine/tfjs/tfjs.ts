@@ -8,6 +8,7 @@ import type { CompiledGraph, Engine } from '../engine';
 import { attempt } from '../failures';
 import { lower } from '../lowering';
 import { findTensorFlow, type FoundTensorFlow, type Tf } from './find';
+import { tensorFlowFolder } from './folder';
 import { kernels, type Kernel } from './kernels';
 import { tfjsLowering } from './lowering';
 
@@ -19,7 +20,7 @@ import { tfjsLowering } from './lowering';
  * @throws AnalysisError when it is not found or does not load
  */
 export async function createTfjsEngine(folders: readonly string[]): Promise<Engine> {
-  const found = await findTensorFlow([...folders, process.cwd()]);
+  const found = await findTensorFlow([...folders, process.cwd(), tensorFlowFolder()]);
   const graphs = new Set<TfjsGraph>();
   return {
     description: {
