@@ -3,13 +3,16 @@
 import { relative } from 'node:path';
 import { run } from 'node:test';
 
+/** Milliseconds after which a file that does not end is ended, and has failed; the longest takes a third of it. */
+const LONGEST = 20 * 60_000;
+
 /** @returns {Promise<{passed: number, failed: number, skipped: number}>} */
 export async function runUnitTests(files, root) {
   const totals = { passed: 0, failed: 0, skipped: 0 };
   const failuresOf = new Map();
   const reasons = new Map();
   // Two cores: two files at a time.
-  for await (const { type, data } of run({ files, concurrency: 2 })) {
+  for await (const { type, data } of run({ files, concurrency: 2, timeout: LONGEST })) {
     const isFile = files.includes(data.name);
     if (type === 'test:complete' && isFile) {
       const seconds = (data.details.duration_ms / 1000).toFixed(1).padStart(6);

@@ -20,13 +20,17 @@ export interface RemoteEngine extends Engine {
  *
  * @param entry script of the engine process
  * @param env its environment
+ * @param signal ends the processes, those included that hang before they have
+ *   an engine; whatever is asked of them fails with its reason
  */
 export function remoteEngines(
   entry: string,
   env: NodeJS.ProcessEnv = process.env,
+  signal?: AbortSignal,
 ): (...args: Parameters<EngineFactory>) => Promise<RemoteEngine> {
   return async (provider, threads, modules = []) => {
     const connection = new Connection(entry, env);
+    signal?.addEventListener('abort', () => void connection.end(signal.reason as Error), { once: true });
     try {
       const { description } = await connection.ask({ kind: 'create', provider, threads, modules }, 'created');
       return {
@@ -124,8 +128,8 @@ class Connection {
   }
 
   /** Drivers may take their time to free a device, or hang in it. */
-  async end(): Promise<void> {
-    this.failure ??= new AnalysisError('the engine was disposed of');
+  async end(reason: Error = new AnalysisError('the engine was disposed of')): Promise<void> {
+    this.failure ??= reason;
     this.child.kill('SIGKILL');
     await this.gone;
   }

@@ -29,15 +29,19 @@ const TIMEOUT = 30_000;
 export async function probeProviders(entry: string, options: ProbeOptions = {}): Promise<ProviderProbe[]> {
   const { providers = PROVIDERS, modules = [], timeout = TIMEOUT } = options;
   const devices = await gpuNames();
-  const create = remoteEngines(entry, computeEnvironment(process.env));
+  const env = computeEnvironment(process.env);
   return Promise.all(
-    providers.map((provider) => probe(provider, () => create(provider, 1, modules), devices, timeout)),
+    providers.map((provider) => {
+      const create = (signal: AbortSignal): Promise<RemoteEngine> =>
+        remoteEngines(entry, env, signal)(provider, 1, modules);
+      return probe(provider, create, devices, timeout);
+    }),
   );
 }
 
 async function probe(
   provider: Provider,
-  create: () => Promise<RemoteEngine>,
+  create: (signal: AbortSignal) => Promise<RemoteEngine>,
   devices: readonly string[],
   timeout: number,
 ): Promise<ProviderProbe> {
@@ -50,22 +54,21 @@ async function probe(
     ...found,
     seconds: (performance.now() - started) / 1000,
   });
-  const made = create();
+  const patience = new AbortController();
+  const late = new AnalysisError(`it did not answer within ${timeout / 1000} seconds`);
+  const timer = setTimeout(() => patience.abort(late), timeout);
   try {
-    return await within(timeout, async () => {
-      remote = await made;
-      const { name, version } = remote.description;
-      engine = `${name} ${version}`;
-      await computeOnce(remote);
-      const versions = namedVersions(await remote.libraries());
-      return answer({ available: true, devices: usesGpu(provider, name) ? devices : [], versions, problem: null });
-    });
+    remote = await create(patience.signal);
+    const { name, version } = remote.description;
+    engine = `${name} ${version}`;
+    await computeOnce(remote);
+    const versions = namedVersions(await remote.libraries());
+    return answer({ available: true, devices: usesGpu(provider, name) ? devices : [], versions, problem: null });
   } catch (error) {
     const problem = [toFailure(error).message, advice(provider)].filter((part) => part !== '').join('; ');
     return answer({ available: false, devices: [], versions: [], problem });
   } finally {
-    // One that was not even made in time ends when it is.
-    void made.then((late) => late.dispose()).catch(() => undefined);
+    clearTimeout(timer);
     await remote?.dispose();
   }
 }
@@ -105,14 +108,4 @@ async function computeOnce(engine: RemoteEngine): Promise<void> {
   if (values.some((value) => value !== 36 * 128)) {
     throw new AnalysisError(`it computes wrongly: ${values.join(' and ')} where ${36 * 128} is right`);
   }
-}
-
-function within<T>(milliseconds: number, action: () => Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new AnalysisError(`it did not answer within ${milliseconds / 1000} seconds`));
-    }, milliseconds);
-  });
-  return Promise.race([action(), limit]).finally(() => clearTimeout(timer));
 }
