@@ -61,6 +61,8 @@ export interface MeasureOptions {
 
 export interface AnalysisOptions {
   readonly data: DataOptions;
+  /** Studies the diagonal block of every layer by itself, after the limits; absent when it is not asked. */
+  readonly layerLimits?: true;
   /** Measures the pruned network at many sparsities, after the limits; absent when it is not asked. */
   readonly measure?: MeasureOptions;
   /** Name of the network of weights alone; the one that fits when absent. */
@@ -212,6 +214,30 @@ export interface MeasuredSplit {
   readonly oneShot: readonly OneShotLimit[];
 }
 
+/** The limit of a layer that is pruned alone. */
+export interface OwnLimit {
+  /** Name of the weight tensor. */
+  readonly name: string;
+  /** Of its own weights. */
+  readonly sparsity: number;
+  readonly interval: Interval;
+  /** Whether the interval is no wider than the asked tolerance. */
+  readonly resolved: boolean;
+}
+
+/** What the diagonal blocks of the layers say, each by itself. */
+export interface LayerLimits {
+  readonly operator: CurvatureKind;
+  /**
+   * Share of ‖·‖_F² of the operator that lies outside of those blocks: with
+   * much of it, what the layers bear alone says little about all of them
+   * together. Null until every block is known.
+   */
+  readonly coupling: { readonly share: number; readonly standardError: number } | null;
+  /** In the order of `AnalysisResult.layers`. */
+  readonly layers: readonly OwnLimit[];
+}
+
 export interface LayerResult {
   /** Name of the weight tensor in the checkpoint. */
   readonly name: string;
@@ -279,6 +305,8 @@ export interface AnalysisResult {
   /** The headline first: the Hessian with |λ| unless only Gauss–Newton was asked. */
   readonly limits: readonly LimitResult[];
   readonly path: readonly PathPoint[];
+  /** By operator, the headline's first; empty when it was not asked for. */
+  readonly layerLimits: readonly LayerLimits[];
   /** The test split first; empty when it was not asked for. */
   readonly measured: readonly MeasuredSplit[];
   readonly validity: {
@@ -308,6 +336,7 @@ export type Phase =
   | 'hessian'
   | 'ggn'
   | 'path'
+  | 'layers'
   | 'measuring'
   | 'reporting'
   | 'pruning';

@@ -10,6 +10,7 @@ export const PHASES: Readonly<Record<Phase, string>> = {
   hessian: 'Hessian',
   ggn: 'Gauss–Newton',
   path: 'path',
+  layers: 'layers by themselves',
   measuring: 'measured curve',
   reporting: 'reporting',
   pruning: 'pruning',

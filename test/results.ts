@@ -83,6 +83,17 @@ export const sampleResult: AnalysisResult = {
     { sparsity: 0.8375, R: 7.014, loss: 1.25564, accuracy: 0.5654, linear: -0.0102, quadratic: 0.2682 },
     { sparsity: 0.99999, R: 13.21, loss: 2.30259, accuracy: 0.1, linear: 0.4, quadratic: 0.2 },
   ],
+  layerLimits: [
+    {
+      operator: 'ggn',
+      coupling: { share: 0.318, standardError: 0.021 },
+      layers: [
+        { name: 'conv1.weight', sparsity: 0.7561, interval: [0.7513, 0.7609], resolved: true },
+        { name: 'layer1.0.downsample.block.conv2.weight', sparsity: 0.974, interval: [0.96, 0.988], resolved: false },
+        { name: 'linear1.weight', sparsity: 0.9502, interval: [0.9471, 0.9533], resolved: true },
+      ],
+    },
+  ],
   measured: [
     {
       split: 'test',

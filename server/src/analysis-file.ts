@@ -83,6 +83,7 @@ const ENTRY = [
   'epsilon',
   'curvature',
   'l1',
+  'layerLimits',
   'steps',
   'tolerance',
   'minutes',
@@ -108,6 +109,7 @@ function readEntry(node: Node, file: string, defaults: OptionDefaults): { patter
     epsilon: epsilon ? parseEpsilon(epsilon.stringOrNumber(), epsilon.where()) : defaults.epsilon,
     curvature: entry.optional('curvature')?.oneOf(['both', 'hessian', 'ggn'] as const) ?? defaults.curvature,
     l1: entry.optional('l1')?.number(0) ?? defaults.l1,
+    ...(entry.optional('layerLimits')?.boolean() === true && { layerLimits: true as const }),
     steps: entry.optional('steps')?.integer(0) ?? defaults.steps,
     tolerance: entry.optional('tolerance')?.number(1e-6, 1) ?? defaults.tolerance,
     minutes: entry.optional('minutes')?.number(0.01) ?? defaults.minutes,
@@ -215,6 +217,11 @@ class Node {
       this.mustBe(`a number ${low}${high}`.trim());
     }
     return value as number;
+  }
+
+  boolean(): boolean {
+    if (typeof this.value !== 'boolean') this.mustBe('true or false');
+    return this.value as boolean;
   }
 
   integer(min: number): number {

@@ -52,6 +52,29 @@ test('with --json there is one object on standard output, and progress in lines 
   assert.ok(!stderr.includes('\r') && !stderr.includes('\x1b'), 'no bar where there is no terminal');
 });
 
+test('--layer-limits studies every layer by itself', async (t) => {
+  const cwd = tinySubject(t);
+  const options = ['--data', 'data', '--steps', '40', '--threads', '1', '--layer-limits', '--json'];
+  const { status, stdout, stderr } = await run(['analyze', 'net.onnx', ...options], { cwd });
+  assert.equal(status, 0, stderr);
+  const result = JSON.parse(stdout) as AnalysisResult;
+  assertMatches('result', result);
+  assert.deepEqual(
+    result.layerLimits.map(({ operator }) => operator),
+    ['hessian', 'ggn'],
+  );
+  for (const { coupling, layers } of result.layerLimits) {
+    assert.ok(coupling!.share > 0 && coupling!.share < 1 && coupling!.standardError > 0);
+    assert.deepEqual(
+      layers.map(({ name }) => name),
+      ['conv.weight', 'fc.weight'],
+    );
+    for (const { sparsity, interval } of layers) assert.ok(interval[0] <= sparsity && sparsity <= interval[1]);
+  }
+  const text = await run(['analyze', 'net.onnx', ...options.slice(0, -1)], { cwd });
+  assert.match(text.stdout, /^Layers by themselves, .*\nlayer +weights +Hessian, \|λ\| +Gauss–Newton\nconv\.weight/m);
+});
+
 test('--steps 0 evaluates and nothing else', async (t) => {
   const cwd = tinySubject(t);
   const options = ['--data', 'data', '--steps', '0'];

@@ -7,6 +7,7 @@ import type {
   CheckpointSummary,
   CurvatureResult,
   DataOptions,
+  LayerLimits,
   LayerResult,
   LayerSummary,
   LimitResult,
@@ -16,6 +17,7 @@ import type {
   OneShotLimit,
   PathPoint,
   TensorSummary,
+  OwnLimit,
 } from '../../protocol/analysis';
 import type { PrunedLayer, PruneResult } from '../../protocol/prune';
 import type { RetrainBracket, RetrainOptions, RetrainResult, RetrainTrial } from '../../protocol/retrain';
@@ -37,6 +39,7 @@ const result: Properties<AnalysisResult> = {
   epsilon: r,
   limits: r,
   path: r,
+  layerLimits: r,
   measured: r,
   validity: r,
   layers: r,
@@ -106,6 +109,8 @@ const resultDefinitions = {
     interval: r,
     resolution: r,
   } satisfies Properties<OneShotLimit>,
+  layerLimits: { operator: r, coupling: r, layers: r } satisfies Properties<LayerLimits>,
+  ownLimit: { name: r, sparsity: r, interval: r, resolved: r } satisfies Properties<OwnLimit>,
   measureOptions: { on: r, testData: 'optional', samples: r } satisfies Properties<MeasureOptions>,
   layer: {
     name: r,
@@ -122,6 +127,7 @@ const resultDefinitions = {
   warning: { code: r, message: r, layer: 'optional' } satisfies Properties<AnalysisWarning>,
   options: {
     data: r,
+    layerLimits: 'optional',
     measure: 'optional',
     architecture: 'optional',
     graph: 'optional',

@@ -1,12 +1,22 @@
 import * as Plot from '@observablehq/plot';
-import type { LayerResult } from '../../../protocol/analysis';
+import type { LayerLimits, LayerResult } from '../../../protocol/analysis';
 import { grouped, percent, shapeText, significant } from '../../../protocol/numbers';
-import { table } from '../table';
+import { table, type Column } from '../table';
 import { shortened } from './curves';
 import { color, frame, type Figure } from './figure';
 
 const KEPT = 'kept at the limit';
 const CURVATURE = 'share of the curvature';
+
+/** How far every layer could be pruned alone, where that was asked. */
+function ownColumns({ operator, layers }: LayerLimits): Column<LayerResult>[] {
+  const of = (row: LayerResult) => layers.find(({ name }) => name === row.name);
+  const label = `alone, ${operator === 'hessian' ? 'Hessian' : 'Gauss–Newton'}`;
+  return [
+    { label: `${label}, from`, value: (row) => of(row)?.interval[0] ?? null, text: (value) => percent(value, 2) },
+    { label: `${label}, to`, value: (row) => of(row)?.interval[1] ?? null, text: (value) => percent(value, 2) },
+  ];
+}
 
 /** Where the weights that stay are, and where the curvature is. */
 export const layersFigure: Figure = {
@@ -89,6 +99,7 @@ export const layersFigure: Figure = {
         { label: 'trace', value: (row) => row.trace, text: (value) => significant(value) },
         { label: 'standard error', value: (row) => row.traceStandardError, text: (value) => significant(value, 2) },
         { label: 'curvature', value: (row) => row.curvatureShare, text: (value) => percent(value) },
+        ...result.layerLimits.flatMap(ownColumns),
       ],
       result.layers,
     ),

@@ -4,12 +4,12 @@ import type {
   AnalysisResult,
   AnalysisWarning,
   CurvatureKind,
+  LayerLimits,
   LimitResult,
   MeasuredSplit,
   PartialResult,
   PathPoint,
 } from '../../../protocol/analysis';
-import { CurvatureOperator } from '../curvature/operator';
 import type { Engine } from '../engine/engine';
 import { createEngine } from '../engine/create';
 import { detectProviders } from '../engine/detect';
@@ -23,10 +23,12 @@ import { Batching } from './batching';
 import { chooseEngine, type Engines } from './engine-choice';
 import { checkTolerance, describeEpsilon, lossTolerance } from './epsilon';
 import { Evaluator, lossGradient, type Evaluation } from './evaluator';
-import { AnalysisClock, NO_JOURNAL, RecalledOperator, type Journal } from './journal';
+import { AnalysisClock, NO_JOURNAL, type Journal } from './journal';
+import { studyLayers } from './layer-limits';
 import { LimitStudy, TRACE_PROBES, type StudyUpdate } from './limit-study';
 import { CURVE_POINTS, measureSplit, NARROWING_POINTS, openSplits, type SplitSamples } from './measure';
 import { MemoryGuard } from './memory';
+import { Operators } from './operators';
 import { measurePath, type MeasuredPath } from './path';
 import { Progress } from './progress';
 import { openSubject, type Subject } from './subject';
@@ -83,8 +85,9 @@ class Analysis {
   private evaluationTime = 0;
   private readonly limits = new Map<CurvatureKind, LimitResult>();
   private readonly traces = new Map<CurvatureKind, TraceEstimate>();
-  private readonly operators = new Map<CurvatureKind, RecalledOperator>();
+  private operators!: Operators;
   private points: readonly PathPoint[] = [];
+  private readonly layerLimits = new Map<CurvatureKind, LayerLimits>();
   private splits: readonly SplitSamples[] = [];
   private measured: readonly MeasuredSplit[] = [];
   private edge: number | null = null;
@@ -151,10 +154,11 @@ class Analysis {
       await this.publish();
       for (const kind of [...kinds].reverse()) await this.study(kind, kinds);
       await this.followPath(evaluator, gradient);
+      if (options.layerLimits) for (const kind of kinds) await this.studyLayers(kind, kinds);
     }
     if (this.splits.length > 0) await this.measureCurve(evaluator);
     await evaluator.dispose();
-    for (const operator of this.operators.values()) await operator.dispose();
+    await this.operators.dispose();
     return this.finish();
   }
 
@@ -182,6 +186,7 @@ class Analysis {
       left,
     );
     this.engine = engine;
+    this.operators = new Operators(engine, this.batching, this.journal, this.clock, this.progress);
     this.reason = reason;
     if (warning !== null) this.incidents.push({ code: 'provider-left', message: warning });
   }
@@ -214,16 +219,9 @@ class Analysis {
 
   private async study(kind: CurvatureKind, kinds: readonly CurvatureKind[]): Promise<void> {
     const { options } = this.request;
-    const { model, layout, batches } = this.subject;
+    const { layout } = this.subject;
     await this.progress.begin(kind, 'compiling');
-    const work = (share: number) => this.progress.work(share);
-    const operator = new RecalledOperator(
-      new CurvatureOperator(this.engine, model, layout, kind, batches, work, this.batching),
-      this.journal,
-      this.clock,
-      (products) => this.progress.work(products),
-    );
-    this.operators.set(kind, operator);
+    const operator = this.operators.of(kind);
     const vectors = this.memory.lanczosVectors(layout.dimension);
     // One vector is the next step's.
     const steps = Math.min(options.steps, vectors - 1);
@@ -251,12 +249,42 @@ class Analysis {
     this.progress.allow(0, Infinity);
   }
 
+  /** As much time again as the limits were given, shared evenly by what is left. */
+  private async studyLayers(kind: CurvatureKind, kinds: readonly CurvatureKind[]): Promise<void> {
+    const { tolerance, seed, steps, minutes } = this.request.options;
+    const { layout, weights } = this.subject;
+    await this.progress.begin('layers', 'compiling');
+    const end = this.clock.now() + (minutes * 60_000) / kinds.length;
+    this.progress.allow(layout.layers.length * (TRACE_PROBES + steps), end);
+    const limits = await studyLayers({
+      kind,
+      layout,
+      weights,
+      epsilon: this.epsilon,
+      seed,
+      whole: this.operators.of(kind),
+      block: (block) => this.operators.block(kind, block),
+      study: (dimension, left) => {
+        const vectors = this.memory.lanczosVectors(dimension);
+        const now = this.clock.now();
+        const deadline = now + Math.max(0, end - now) / left;
+        return { steps: Math.min(steps, vectors - 1), vectors, tolerance, deadline, now: this.clock.now };
+      },
+      announce: (message) => (this.progress.message = message),
+      update: async (partial) => {
+        this.layerLimits.set(kind, partial);
+        await this.publish();
+      },
+    });
+    this.layerLimits.set(kind, limits);
+    this.progress.allow(0, Infinity);
+    await this.publish();
+  }
+
   /** When the path has to begin, which takes as long as it takes: on the analysis' clock. */
   private studiesEnd(): number {
     const budget = this.request.options.minutes * 60_000;
-    const operators = [...this.operators.values()];
-    const products = operators.reduce((sum, operator) => sum + operator.products, 0);
-    const seconds = operators.reduce((sum, operator) => sum + operator.seconds, 0);
+    const { products, seconds } = this.operators.spent;
     const product = products > 0 ? (1000 * seconds) / products : PRODUCT_COST * this.evaluationTime;
     const path = PATH_POINTS * (this.evaluationTime + product) + this.curveWork() * this.evaluationTime;
     return budget - Math.min(Math.max(path, 0.1 * budget), 0.5 * budget);
@@ -272,7 +300,7 @@ class Analysis {
       PATH_POINTS,
       this.magnitudes.zeros / this.magnitudes.count,
     );
-    const operator = this.operators.get(headline.operator)!;
+    const operator = this.operators.of(headline.operator);
     const onPoint = async (points: readonly PathPoint[]): Promise<void> => {
       this.points = points;
       this.progress.message = `${points.length} of ${sparsities.length} points`;
@@ -342,6 +370,7 @@ class Analysis {
       limits: this.orderedLimits(),
       traces: this.traces,
       path: this.points,
+      layerLimits: this.kinds().flatMap((kind) => this.layerLimits.get(kind) ?? []),
       measured: this.measured,
       validity: { edge, gradientNorm, warnings: validity },
       incidents,
@@ -355,9 +384,7 @@ class Analysis {
   private async finish(): Promise<AnalysisResult> {
     const change = await this.subject.inputs.changed();
     if (change !== null) this.incidents.push(inputsChanged(change));
-    const operators = [...this.operators.values()];
-    const products = operators.reduce((sum, operator) => sum + operator.products, 0);
-    const seconds = operators.reduce((sum, operator) => sum + operator.seconds, 0);
+    const { products, seconds } = this.operators.spent;
     const result: AnalysisResult = {
       ...this.snapshot(),
       options: this.request.options,

@@ -26,6 +26,7 @@ export interface Findings {
   readonly limits: readonly LimitResult[];
   readonly traces: ReadonlyMap<CurvatureKind, TraceEstimate>;
   readonly path: AnalysisResult['path'];
+  readonly layerLimits: AnalysisResult['layerLimits'];
   readonly measured: AnalysisResult['measured'];
   readonly validity: AnalysisResult['validity'] & { readonly warnings: readonly AnalysisWarning[] };
   /** What happened to the engine. */
@@ -34,7 +35,7 @@ export interface Findings {
 
 /** The result as far as it goes: layers and warnings follow from what was found. */
 export function assemble(findings: Findings): PartialResult {
-  const { request, subject, dense, limits, measured, path, validity } = findings;
+  const { request, subject, dense, limits, layerLimits, measured, path, validity } = findings;
   const { dataset, samples, classes, totalParameters, layout } = subject;
   const layers = layerResults(findings);
   const headline = limits[0];
@@ -48,6 +49,7 @@ export function assemble(findings: Findings): PartialResult {
     epsilon: findings.epsilon,
     limits,
     path,
+    layerLimits,
     measured,
     validity: { edge: validity.edge, gradientNorm: validity.gradientNorm },
     layers,

@@ -55,7 +55,7 @@ export class Progress {
   }
 
   private isOptional(): boolean {
-    return this.phase === 'ggn' || this.phase === 'hessian' || this.phase === 'trace';
+    return ['ggn', 'hessian', 'trace', 'layers'].includes(this.phase);
   }
 
   private async tell(): Promise<void> {

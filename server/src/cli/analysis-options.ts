@@ -29,6 +29,7 @@ export const ANALYSIS_OPTIONS = {
   epsilon: { type: 'string' },
   curvature: { type: 'string' },
   l1: { type: 'string' },
+  'layer-limits': { type: 'boolean' },
   provider: { type: 'string' },
   modules: { type: 'string' },
   threads: { type: 'string' },
@@ -66,6 +67,9 @@ export const PRECISION_USAGE = `Precision
                          over mini-batches (default), abs:X in nats, or rel:X,
                          a multiple of the loss
   --l1 MU                coefficient of an L1 penalty it was trained with
+  --layer-limits         then study every layer by itself, in as much time again
+                         as --minutes: how far it could be pruned alone, and how
+                         much the layers are coupled
 `;
 
 export const MEASURE_USAGE = `Measured curve
@@ -116,6 +120,7 @@ export function readAnalysisOptions(
   const graph = pathOption(values.text('graph'), '--graph');
   const options: AnalysisOptions = {
     data: dataOptions,
+    ...(values.flag('layer-limits') && { layerLimits: true as const }),
     ...(architecture !== undefined && { architecture }),
     ...(graph !== undefined && { graph: graph.absolute }),
     batch: values.integer('batch', DEFAULT_OPTIONS.batch, 1, 65_536),

@@ -42,6 +42,14 @@ linear1.weight                          Gemm  100×1024   102,400    83.5 %  16,
 99.9990 %      13.2         1.42           0.6   10.00 %
 Measured and predicted ΔL agree within a factor of 2 up to 83.8 %: the edge of validity.
 
+Layers by themselves, every one pruned alone within the same tolerance:
+layer                                   weights            Gauss–Newton
+conv1.weight                                216  75.6 % (75.13–76.09 %)
+layer1.0.downsample.block.conv2.weight    2,304   between 96 and 98.8 %
+linear1.weight                          102,400  95.0 % (94.71–95.33 %)
+Between the layers lie 31.8 ± 2.1 % of Gauss–Newton, by the squared Frobenius norm: the more, the
+less layers by themselves say about all of them together.
+
 Pruned at once and measured, the largest sparsity that keeps:
 criterion                     samples                 sparsity
 accuracy not below the dense  1,017 test  41.2 % (22.1–56.4 %)
@@ -80,6 +88,7 @@ warning: layer layer1.0.downsample.block.conv2.weight vanishes at the limit: all
       ...sampleResult,
       limits: [],
       path: [],
+      layerLimits: [],
       measured: [],
       warnings: [],
       time: { total: 1, perProduct: 0, products: 0 },

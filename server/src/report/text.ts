@@ -1,4 +1,4 @@
-import type { AnalysisResult, CheckpointSummary, LimitResult } from '../../../protocol/analysis';
+import type { AnalysisResult, CheckpointSummary, LayerLimits, LimitResult, OwnLimit } from '../../../protocol/analysis';
 import {
   criterionText,
   duration,
@@ -99,6 +99,7 @@ export function resultText(result: AnalysisResult, width: number): string {
     lines.push('', ...layerCaption(limits[0], width), ...layerTable(result, width));
     if (result.path.length > 0) lines.push('', ...pathTable(result, width));
   }
+  if (result.layerLimits.length > 0) lines.push('', ...ownLimitTable(result, width));
   if (result.measured.some(({ oneShot }) => oneShot.length > 0)) lines.push('', ...oneShotTable(result, width));
   if (result.warnings.length > 0) lines.push('');
   for (const { message } of result.warnings) lines.push(...paragraph(visible(message), width, 'warning: '));
@@ -160,6 +161,41 @@ function layerTable({ layers }: AnalysisResult, width: number): string[] {
     ],
     width,
   );
+}
+
+/** Every layer pruned alone. */
+function ownLimitTable({ layers, layerLimits }: AnalysisResult, width: number): string[] {
+  const rows = layers.slice(0, Math.max(...layerLimits.map((limits) => limits.layers.length)));
+  const coupled = layerLimits.flatMap(({ operator, coupling }) =>
+    coupling === null ? [] : `${percentWithError(coupling)} of ${OPERATORS[operator]}`,
+  );
+  return [
+    ...paragraph('Layers by themselves, every one pruned alone within the same tolerance:', width),
+    ...table(
+      [
+        left('layer', rows, ({ name }) => visible(name), { isName: true }),
+        right('weights', rows, ({ weights }) => grouped(weights), { expendable: 0 }),
+        ...layerLimits.map(({ operator, layers: own }) =>
+          right(OPERATORS[operator], rows, ({ name }) => ownLimitText(own.find((limit) => limit.name === name))),
+        ),
+      ],
+      width,
+    ),
+    ...(coupled.length === 0
+      ? []
+      : paragraph(
+          `Between the layers lie ${coupled.join(' and ')}, by the squared Frobenius norm: the more, the less layers by themselves say about all of them together.`,
+          width,
+        )),
+  ];
+}
+
+function ownLimitText(limit: OwnLimit | undefined): string {
+  return limit === undefined ? '–' : limitText(limit);
+}
+
+function percentWithError({ share, standardError }: NonNullable<LayerLimits['coupling']>): string {
+  return `${withError(100 * share, 100 * standardError)} %`;
 }
 
 /** Shares come from few random probes: whole percents are what they are good for. */
