@@ -2,7 +2,7 @@
 
     peer.py BATCH THREADS RUNS
 
-Prints one JSON object: seconds per Hessian-vector product by double backward
+Prints one JSON object: wall and processor seconds per Hessian-vector product by double backward
 (`fresh`: the gradient graph is built anew, as for a new batch; `retained`: it
 is kept, as several probes on one batch allow), and the peak memory.
 """
@@ -15,6 +15,8 @@ import time
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
+from peer_build import build
 
 
 class Block(nn.Module):
@@ -66,18 +68,19 @@ def main():
 
     def timed(action):
         action()
-        seconds = []
+        seconds, processor = [], []
         for _ in range(runs):
-            started = time.perf_counter()
+            started = time.perf_counter(), time.process_time()
             action()
-            seconds.append(time.perf_counter() - started)
-        return seconds
+            seconds.append(time.perf_counter() - started[0])
+            processor.append(time.process_time() - started[1])
+        return {"seconds": seconds, "processor": processor}
 
     fresh = timed(lambda: torch.autograd.grad(gradient(), weights, v))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     kept = gradient()
     retained = timed(lambda: torch.autograd.grad(kept, weights, v, retain_graph=True))
-    print(json.dumps({"fresh": fresh, "retained": retained, "peakMiB": peak, "version": torch.__version__}))
+    print(json.dumps({"fresh": fresh, "retained": retained, "peakMiB": peak, "build": build()}))
 
 
 main()

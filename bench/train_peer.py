@@ -14,6 +14,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from peer_build import build
+
 
 class Block(nn.Module):
     def __init__(self, inputs, outputs, stride):
@@ -63,7 +65,7 @@ def main():
         optimizer.step()
         seconds.append(time.perf_counter() - started[0])
         processor.append(time.process_time() - started[1])
-    print(json.dumps({"seconds": seconds[2:], "processor": processor[2:], "version": torch.__version__}))
+    print(json.dumps({"seconds": seconds[2:], "processor": processor[2:], "build": build()}))
 
 
 main()

@@ -1,6 +1,12 @@
-// npm run bench [-- ROUNDS]: our Hessian-vector product beside PyTorch's double
-// backward, and steps of training, in turn, on this machine. Ratios are what to quote: the machine's
-// speed drifts, and both see the same drift.
+// npm run bench [-- ROUNDS]: our Hessian-vector products and steps of training
+// beside PyTorch's, in turn, on this machine. Ratios are what to quote: the
+// machine's speed drifts, and both see the same drift. On a machine that others
+// use too, processor time drifts less than that of the wall.
+//
+// BENCH_PYTHON names the interpreters whose PyTorch is measured, with commas
+// between; the first of python3 and /usr/bin/python3 that has one when unset.
+// How a PyTorch was built matters: the current one of PyPI has MKL and oneDNN,
+// Debian's the BLAS that libblas.so.3 stands for.
 import { spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { root, fail, setUp } from './setup.mjs';
@@ -11,79 +17,124 @@ await buildTests();
 
 const BATCH = 64;
 const THREADS = 2;
-const RUNS = 3;
-const rounds = Number(process.argv[2] ?? 3);
-
-const python = ['python3', '/usr/bin/python3'].find(
-  (command) => spawnSync(command, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0,
-);
-
-const ours = [];
-const peers = [];
-for (let round = 0; round < rounds; round++) {
-  ours.push(measure('hvp', BATCH, THREADS, RUNS));
-  if (python !== undefined) peers.push(runJson(python, ['bench/peer.py', BATCH, THREADS, RUNS]));
-}
-const gemm = measure('gemm', 2048, THREADS, 5);
-
-const product = median(ours.flatMap(({ seconds }) => seconds));
-const peak = Math.max(...ours.map(({ peakMiB }) => peakMiB));
-const roofline = gemm.flops / Math.min(...gemm.seconds) / 1e9;
-const achieved = ours[0].flops / product / 1e9;
-console.log(`${cpus()[0].model}, ${cpus().length} cores, Node ${process.versions.node}, ${THREADS} threads`);
-console.log(`\nHessian-vector product, ResNet-18 (${(ours[0].dimension / 1e6).toFixed(2)} M weights), batch ${BATCH}`);
-row('ours', `${product.toFixed(2)} s`, spread(ours.flatMap(({ seconds }) => seconds)), `peak ${peak.toFixed(0)} MiB`);
-row(
-  '',
-  `${achieved.toFixed(0)} GFLOP/s`,
-  `${((100 * achieved) / roofline).toFixed(0)} % of sgemm's ${roofline.toFixed(0)}`,
-);
-if (peers.length === 0) {
-  console.log('  PyTorch is not installed here (python3 -c "import torch" fails): no ratio');
-} else {
-  const peerPeak = Math.max(...peers.map(({ peakMiB }) => peakMiB));
-  for (const [kind, label] of [
-    ['fresh', 'double backward'],
-    ['retained', 'gradient graph kept'],
-  ]) {
-    const seconds = peers.flatMap((peer) => peer[kind]);
-    row(`PyTorch ${peers[0].version}`, `${median(seconds).toFixed(2)} s`, spread(seconds), label);
-    const ratios = ours.map((our, i) => median(peers[i][kind]) / median(our.seconds));
-    row('', `${median(ratios).toFixed(2)} times as fast`, spread(ratios, ''), 'round by round');
-  }
-  row('', `peak ${peerPeak.toFixed(0)} MiB`, `ours is ${((100 * peak) / peerPeak).toFixed(0)} % of it`);
-}
-
 const TRAINING_BATCH = 128;
-console.log(`\nTraining, images of 3 × 32 × 32, batch ${TRAINING_BATCH}: images per second`);
-for (const network of ['fc5', 'resnet20']) {
-  const mine = [];
-  const theirs = [];
+const TRAINING_STEPS = 12;
+const rounds = Number(process.argv[2] ?? 2);
+
+const hasTorch = (command) => spawnSync(command, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0;
+const named = process.env.BENCH_PYTHON?.split(',');
+const pythons = named ?? ['python3', '/usr/bin/python3'].filter(hasTorch).slice(0, 1);
+const missing = pythons.find((command) => !hasTorch(command));
+if (missing !== undefined) fail(`${missing} has no PyTorch: "import torch" fails; set BENCH_PYTHON to one that has`);
+
+console.log(`${cpus()[0].model}, ${cpus().length} cores, Node ${process.versions.node}, ${THREADS} threads`);
+if (pythons.length === 0) console.log('PyTorch is not installed here (python3 -c "import torch" fails): no ratios');
+compareProducts();
+for (const network of ['fc5', 'resnet20']) compareTraining(network);
+measureLanczos();
+
+function compareProducts() {
+  const kinds = [1, 4, 16].flatMap((probes) => [0, 1].map((cached) => ({ probes, cached, runs: [] })));
+  const single = [];
+  const peers = pythons.map(() => []);
   for (let round = 0; round < rounds; round++) {
-    mine.push(measure('train', network, TRAINING_BATCH, THREADS, 4 * RUNS));
-    if (python !== undefined) {
-      theirs.push(runJson(python, ['bench/train_peer.py', network, TRAINING_BATCH, THREADS, 4 * RUNS]));
-    }
+    single.push(measure('hvp', BATCH, THREADS, 2));
+    for (const { probes, cached, runs } of kinds) runs.push(measure('probes', BATCH, THREADS, probes, cached));
+    pythons.forEach((python, i) => peers[i].push(runJson(python, ['bench/peer.py', BATCH, THREADS, 2])));
   }
-  const rate = (steps) => `${(TRAINING_BATCH / median(steps.flatMap(({ seconds }) => seconds))).toFixed(0)}`;
-  row(network, `ours ${rate(mine)}`);
-  if (theirs.length === 0) continue;
-  const ratios = (of) => mine.map((our, i) => median(theirs[i][of]) / median(our[of]));
-  row('', `PyTorch ${theirs[0].version} ${rate(theirs)}`);
-  row('', `${median(ratios('seconds')).toFixed(2)} times as fast`, spread(ratios('seconds'), ''), 'round by round');
-  // On a machine that others use too, this drifts less.
-  row('', `${median(ratios('processor')).toFixed(2)} in processor time`, spread(ratios('processor'), ''));
+  const gemm = measure('gemm', 2048, THREADS, 5);
+  const [{ flops, dimension }] = single;
+  console.log(`\nHessian-vector products, ResNet-18 (${(dimension / 1e6).toFixed(2)} M weights), batch ${BATCH}`);
+  const one = median(single.flatMap(({ seconds }) => seconds));
+  const roofline = gemm.flops / Math.min(...gemm.seconds) / 1e9;
+  row('one at a time', time(single), `${(flops / one / 1e9).toFixed(0)} GFLOP/s, sgemm ${roofline.toFixed(0)}`);
+  row('', `peak ${peak(single)} MiB`);
+  peers.forEach((runs) => {
+    row(`PyTorch ${runs[0].build}`);
+    for (const [kind, label] of [
+      ['fresh', 'double backward'],
+      ['retained', 'gradient graph kept'],
+    ]) {
+      row(`  ${label}`, time(runs.map((run) => run[kind])));
+    }
+    row('', `peak ${peak(runs)} MiB`);
+  });
+  console.log('\nThe same, per product; "kept": what does not depend on the vectors is computed once');
+  for (const { probes, cached, runs } of kinds) {
+    const per = runs.map(({ seconds, processor }) => ({
+      seconds: seconds.map((x) => x / probes),
+      processor: processor.map((x) => x / probes),
+    }));
+    const rate = 1 / median(per.flatMap(({ seconds }) => seconds));
+    row(
+      `${probes} probe${probes > 1 ? 's' : ''}${cached ? ', kept' : ''}`,
+      time(per),
+      `${rate.toFixed(2)} products/s, peak ${peak(runs)} MiB`,
+    );
+    peers.forEach((peer) => {
+      const version = peer[0].build.split(' ')[0];
+      compare(
+        `  double backward ${version}`,
+        per,
+        peer.map(({ fresh }) => fresh),
+      );
+      compare(
+        `  graph kept ${version}`,
+        per,
+        peer.map(({ retained }) => retained),
+      );
+    });
+  }
 }
 
-console.log('\nLanczos, per step without the product');
-for (const [dimension, steps] of [
-  [266_200, 128],
-  [ours[0].dimension, 32],
-]) {
-  const { seconds } = measure('lanczos', dimension, steps);
-  const mean = seconds.reduce((sum, x) => sum + x, 0) / steps;
-  const share = dimension === ours[0].dimension ? `${((100 * mean) / product).toFixed(0)} % of the product above` : '';
-  row(`D = ${dimension}`, `${(1000 * mean).toFixed(1)} ms`, `mean of ${steps} steps`, share);
+function compareTraining(network) {
+  const ours = [];
+  const peers = pythons.map(() => []);
+  for (let round = 0; round < rounds; round++) {
+    const args = [network, TRAINING_BATCH, THREADS, TRAINING_STEPS];
+    ours.push(measure('train', ...args));
+    pythons.forEach((python, i) => peers[i].push(runJson(python, ['bench/train_peer.py', ...args])));
+  }
+  const rate = (runs) => `${(TRAINING_BATCH / median(runs.flatMap(({ seconds }) => seconds))).toFixed(0)} images/s`;
+  console.log(`\nTraining ${network}, images of 3 × 32 × 32, batch ${TRAINING_BATCH}`);
+  row('ours', time(ours), rate(ours));
+  peers.forEach((runs) => {
+    row(`PyTorch ${runs[0].build}`, time(runs), rate(runs));
+    compare('', ours, runs);
+  });
+}
+
+function measureLanczos() {
+  console.log('\nLanczos, per step without the product');
+  for (const [dimension, steps] of [
+    [266_200, 200],
+    [11_164_352, 32],
+  ]) {
+    const { seconds, processor } = measure('lanczos', dimension, steps);
+    const mean = (values) => `${((1000 * values.reduce((sum, x) => sum + x, 0)) / steps).toFixed(1)} ms`;
+    row(`D = ${dimension}`, mean(seconds), `${mean(processor)} of processor time, mean of ${steps} steps`);
+  }
+}
+
+/** Ratios of round to round: how many times as fast `ours` is. */
+function compare(label, ours, theirs) {
+  const ratios = (of) => ours.map((our, i) => median(theirs[i][of]) / median(our[of]));
+  const wall = ratios('seconds');
+  const text = `${median(wall).toFixed(2)} times as fast (${spread(wall)})`;
+  row(label, text, `${median(ratios('processor')).toFixed(2)} in processor time`);
+}
+
+function time(runs) {
+  const all = runs.flatMap(({ seconds }) => seconds);
+  return `${duration(median(all))} (${duration(Math.min(...all))} to ${duration(Math.max(...all))})`;
+}
+
+function duration(seconds) {
+  return seconds < 1 ? `${(1000 * seconds).toFixed(seconds < 0.1 ? 1 : 0)} ms` : `${seconds.toFixed(2)} s`;
+}
+
+function peak(runs) {
+  return Math.max(...runs.map(({ peakMiB }) => peakMiB)).toFixed(0);
 }
 
 function measure(...args) {
@@ -102,10 +153,10 @@ function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-function spread(values, unit = ' s') {
-  return `${Math.min(...values).toFixed(2)}–${Math.max(...values).toFixed(2)}${unit}`;
+function spread(values) {
+  return `${Math.min(...values).toFixed(2)}–${Math.max(...values).toFixed(2)}`;
 }
 
 function row(name, ...cells) {
-  console.log(`  ${name.padEnd(18)}${cells.map((cell) => cell.padEnd(24)).join('')}`.trimEnd());
+  console.log(`  ${name.padEnd(26)}${cells.map((cell) => cell.padEnd(32)).join('')}`.trimEnd());
 }

@@ -117,6 +117,10 @@ const convolutions: readonly {
   { x: [16, 16, 9, 9], w: [16, 16, 3, 3], strides: [2, 2], pads: [0, 0, 0, 0], group: 1 },
   { x: [16, 16, 12, 9], w: [16, 16, 5, 3], strides: [3, 1], pads: [2, 0, 1, 2], group: 1 },
   { x: [16, 16, 9, 9], w: [16, 16, 3, 3], strides: [1, 1], pads: [2, 2, 2, 2], dilations: [2, 2], group: 1 },
+  // Narrow images.
+  { x: [16, 64, 4, 4], w: [64, 64, 3, 3], strides: [1, 1], pads: [1, 1, 1, 1], group: 1 },
+  { x: [12, 64, 5, 3], w: [64, 64, 3, 3], strides: [1, 1], pads: [1, 0, 1, 2], group: 1 },
+  { x: [16, 64, 3, 4], w: [64, 64, 3, 3], strides: [2, 1], pads: [1, 1, 1, 1], group: 1 },
   { x: [16, 3, 9, 8], w: [16, 3, 3, 3], strides: [1, 1], pads: [1, 1, 1, 1], group: 1 },
   { x: [16, 3, 16, 16], w: [64, 3, 7, 7], strides: [2, 2], pads: [3, 3, 3, 3], group: 1 },
 ];
@@ -193,28 +197,37 @@ const chains: { readonly [name: string]: (b: GraphBuilder, y: AnyNode, z: AnyNod
   },
 };
 
-const chainCases: ConformanceCase[] = Object.entries(chains).map(([name, make]) => ({
-  section: 'convolutions',
-  name: `followed by ${name}`,
-  skip: false,
-  weight: 0,
-  tolerance: VALUE_TOLERANCE,
-  error: (engine) => {
-    const b = new GraphBuilder();
-    const attributes = { strides: [1, 1], pads: [1, 1, 1, 1], group: 1, dilations: [1, 1] };
-    const [x, v, w] = [
-      b.input('x', [2, CHANNELS, 4, 6]),
-      b.input('v', [CHANNELS, CHANNELS, 3, 3]),
-      b.input('w', [CHANNELS, CHANNELS, 3, 3]),
-    ];
-    const c = b.input('c', [CHANNELS]);
-    const [y, z] = [b.conv(x, v, attributes), b.conv(x, w, attributes)];
-    const random = testRandom(7);
-    const feeds = new Map([x, v, w].map((node) => [node.attributes.name, randomValues(node.shape, random)] as const));
-    feeds.set('c', randomValues(c.shape, random, 0.5, 2));
-    return valueError(engine, make(b, y, z, b.reshape(c, [1, CHANNELS, 1, 1])), feeds);
-  },
-}));
+const chainCases: readonly ConformanceCase[] = [
+  ...Object.entries(chains).map(([name, make]) => chainCase(`followed by ${name}`, [2, CHANNELS, 4, 6], make)),
+  chainCase('of narrow images, followed by a shortcut, rectified', [8, 64, 2, 2], (b, y, z, c) => [
+    b.relu(b.add(y, z)),
+    b.relu(b.add(y, c)),
+    b.relu(b.add(b.add(z, c), y)),
+  ]),
+];
+
+function chainCase(name: string, shape: Shape, make: (typeof chains)[string]): ConformanceCase {
+  return {
+    section: 'convolutions',
+    name,
+    skip: false,
+    weight: 0,
+    tolerance: VALUE_TOLERANCE,
+    error: (engine) => {
+      const b = new GraphBuilder();
+      const attributes = { strides: [1, 1], pads: [1, 1, 1, 1], group: 1, dilations: [1, 1] };
+      const channels = shape[1]!;
+      const kernel = [channels, channels, 3, 3];
+      const [x, v, w] = [b.input('x', shape), b.input('v', kernel), b.input('w', kernel)];
+      const c = b.input('c', [channels]);
+      const [y, z] = [b.conv(x, v, attributes), b.conv(x, w, attributes)];
+      const random = testRandom(7);
+      const feeds = new Map([x, v, w].map((node) => [node.attributes.name, randomValues(node.shape, random)] as const));
+      feeds.set('c', randomValues(c.shape, random, 0.5, 2));
+      return valueError(engine, make(b, y, z, b.reshape(c, [1, channels, 1, 1])), feeds);
+    },
+  };
+}
 
 /** The gradient and both products of a network, as vectors. */
 const vectors = ['gradient', 'hessian', 'ggn'] as const;

@@ -186,7 +186,9 @@ class Analysis {
       left,
     );
     this.engine = engine;
-    this.operators = new Operators(engine, this.batching, this.journal, this.clock, this.progress);
+    // Another device has memory of its own, and a copy to it costs more than it saves.
+    const cacheBytes = engine.description.provider === 'cpu' ? this.memory.cacheBytes() : 0;
+    this.operators = new Operators(engine, this.batching, this.journal, this.clock, this.progress, cacheBytes);
     this.reason = reason;
     if (warning !== null) this.incidents.push({ code: 'provider-left', message: warning });
   }

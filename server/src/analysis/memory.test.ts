@@ -40,3 +40,9 @@ test('Lanczos takes half of what is left, and two vectors at least', () => {
   assert.equal(guard(200, 100).lanczosVectors(MIB / 4), 50);
   assert.equal(guard(200, 250).lanczosVectors(MIB / 4), 2);
 });
+
+test('a cache takes an eighth, or a quarter of what is left', () => {
+  assert.equal(guard(800, 0).cacheBytes(), 100 * MIB);
+  assert.equal(guard(800, 600).cacheBytes(), 50 * MIB);
+  assert.equal(guard(800, 900).cacheBytes(), 0);
+});

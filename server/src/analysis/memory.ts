@@ -4,6 +4,8 @@ import { InputError } from '../errors';
 const MIB = 2 ** 20;
 /** Of the machine's memory, when nothing was granted explicitly. */
 const DEFAULT_SHARE = 0.7;
+/** Of the grant, at most, for each cache. */
+const CACHE_SHARE = 1 / 8;
 
 /** Keeps an analysis within the memory it was granted. */
 export class MemoryGuard {
@@ -57,6 +59,11 @@ export class MemoryGuard {
   lanczosVectors(dimension: number): number {
     const free = Math.max(0, this.limit - this.used()) / 2;
     return Math.max(2, Math.floor(free / (4 * dimension)));
+  }
+
+  /** Bytes that values kept to save time may take: few enough not to be missed by anything else. */
+  cacheBytes(): number {
+    return Math.max(0, Math.min(CACHE_SHARE * this.limit, (this.limit - this.used()) / 4));
   }
 
   private allowance(): string {

@@ -16,19 +16,25 @@ export class Operators {
     private readonly journal: Journal,
     private readonly clock: AnalysisClock,
     private readonly progress: Progress,
+    /** Bytes that each operator of all weights may keep from product to product. */
+    private readonly cacheBytes: number,
   ) {}
 
   /** Of all prunable weights; made at the first call. */
   of(kind: CurvatureKind): RecalledOperator {
     const known = this.whole.get(kind);
     if (known !== undefined) return known;
-    const operator = this.block(kind, this.batching.network.layout);
+    const operator = this.make(kind, this.batching.network.layout, this.cacheBytes);
     this.whole.set(kind, operator);
     return operator;
   }
 
   /** Of a diagonal block, which the caller disposes of. */
   block(kind: CurvatureKind, layout: ParameterLayout): RecalledOperator {
+    return this.make(kind, layout, 0);
+  }
+
+  private make(kind: CurvatureKind, layout: ParameterLayout, cacheBytes: number): RecalledOperator {
     const { model, batches } = this.batching.network;
     return new RecalledOperator(
       new CurvatureOperator(
@@ -39,6 +45,7 @@ export class Operators {
         batches,
         (share) => this.progress.work(share),
         this.batching,
+        cacheBytes,
       ),
       this.journal,
       this.clock,

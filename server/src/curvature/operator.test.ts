@@ -219,3 +219,55 @@ test('a layer that the logits depend on piecewise constantly has products of zer
     assert.deepEqual([...product!.subarray(12)], [0, 0, 0, 0]);
   }
 });
+
+test('what does not depend on the vectors is computed once, kept within the bytes granted, and changes nothing', async () => {
+  const samples = randomSamples(11, [2, 5, 5], 3, 6);
+  const model = smallConvNet(4);
+  const layout = parameterLayout(model);
+  const batches = makeBatches(samples, 4, model.logits.shape[1]!);
+  const vectors = [1, 2, 3, 4, 5, 6].map((seed) => randomFloats(layout.dimension, seed));
+  for (const kind of kinds) {
+    const names: string[][] = [];
+    let kept = 0;
+    const counting: Engine = {
+      ...engine,
+      compile: async (graph, options) => {
+        const compiled = await engine.compile(graph, options);
+        return {
+          feeds: compiled.feeds,
+          dispose: () => compiled.dispose(),
+          run: async (feeds) => {
+            names.push(graph.outputs.map(({ name }) => name));
+            const results = await compiled.run(feeds);
+            if (graph.outputs[0]?.name.startsWith('fixed'))
+              kept = [...results.values()].reduce((sum, value) => sum + value.byteLength, 0);
+            return results;
+          },
+        };
+      },
+    };
+    const fixedRuns = (): number => names.filter(([first]) => first?.startsWith('fixed')).length;
+    const make = (bytes: number): CurvatureOperator =>
+      new CurvatureOperator(counting, model, layout, kind, batches, undefined, undefined, bytes);
+    const plain = await make(0).apply(vectors);
+    assert.equal(fixedRuns(), 0);
+    const caching = make(2 ** 30);
+    // One at a time, then more than go into one pass.
+    const [alone] = await caching.apply(vectors.slice(0, 1));
+    const all = await caching.apply(vectors);
+    assert.equal(fixedRuns(), batches.length, 'every batch once');
+    for (const [i, value] of [alone!, ...all].entries()) {
+      const expected = plain[Math.max(0, i - 1)]!;
+      const largest = expected.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+      value.forEach((x, j) => assert.ok(Math.abs(x - expected[j]!) < 1e-5 * largest, `${kind} ${i} at ${j}`));
+    }
+    // Room for one batch: the others are computed at every product, to the same result.
+    names.length = 0;
+    const tight = make(kept);
+    await tight.apply(vectors.slice(0, 1));
+    assert.deepEqual(await tight.apply(vectors.slice(0, 1)), [alone]);
+    assert.equal(fixedRuns(), 2 * batches.length - 1);
+    await caching.dispose();
+    await tight.dispose();
+  }
+});

@@ -1,10 +1,12 @@
 import type { CurvatureKind } from '../../../protocol/analysis';
 import { OutOfMemoryError, type CompiledGraph, type Engine } from '../engine/engine';
 import type { Model } from '../graph/model';
+import { splitGraph } from '../graph/passes/split';
+import { elementCount } from '../graph/shapes';
 import type { SymmetricOperator } from '../spectrum/operator';
 import type { Batch } from './batches';
 import type { ParameterLayout } from './parameters';
-import { curvatureProgram, direction, product, TARGETS } from './programs';
+import { curvatureProgram, direction, isDirection, product, TARGETS } from './programs';
 
 export interface ProductProgress {
   /** Called after every batch of every product; `share` of one product over all samples. */
@@ -29,11 +31,28 @@ export interface NetworkSource {
   makeSmaller(than: BatchedNetwork, engine: Engine): Promise<boolean>;
 }
 
+/** Products in one pass over a batch, at most: more would share little more, and take memory in proportion. */
+export const PROBES_PER_PASS = 4;
+
+/** The program for a number of vectors. */
+interface Compiled {
+  readonly graph: CompiledGraph;
+  /** Batches whose values that do not depend on the vectors are kept; 0 where the program computes them itself. */
+  readonly kept: number;
+}
+
+/** Bytes of a float32. */
+const FLOAT = 4;
+
 /**
  * Hessian or Gauss–Newton matrix of the mean loss over all batches, in the
  * weights of the layout (all prunable ones, or a diagonal block of them), as a
  * symmetric operator. The network is compiled once per number of simultaneous
  * probes, with its weights fixed.
+ *
+ * The half that does not depend on the vectors (2 of 8 convolutions of a
+ * Hessian product, 1 of 4 of a Gauss–Newton one) is computed once per batch and
+ * kept, as far as `cacheBytes` reach.
  */
 export class CurvatureOperator implements SymmetricOperator {
   readonly dimension: number;
@@ -41,7 +60,10 @@ export class CurvatureOperator implements SymmetricOperator {
   /** Products over all samples so far, and the seconds they took. */
   products = 0;
   seconds = 0;
-  private readonly compiled = new Map<number, CompiledGraph>();
+  private readonly compiled = new Map<number, Compiled>();
+  private fixedGraph: CompiledGraph | undefined;
+  /** By batch, what the fixed part answered. */
+  private readonly cache = new Map<Batch, ReadonlyMap<string, Float32Array>>();
   /** What `compiled` was compiled for. */
   private network: BatchedNetwork;
 
@@ -54,6 +76,8 @@ export class CurvatureOperator implements SymmetricOperator {
     private readonly onProgress: ProductProgress = () => undefined,
     /** Where model and batches come from, if they may be replaced by smaller ones. */
     private readonly source: NetworkSource = fixed(model, batches),
+    /** Bytes that values kept from product to product may take; 0 keeps none. */
+    private readonly cacheBytes = 0,
   ) {
     this.network = source.network;
     this.dimension = layout.dimension;
@@ -77,44 +101,87 @@ export class CurvatureOperator implements SymmetricOperator {
   }
 
   private async multiply(vectors: readonly Float32Array[]): Promise<Float32Array[]> {
-    const { model, batches } = this.network;
-    const graph = await this.graphFor(vectors.length);
+    const { batches } = this.network;
     const started = performance.now();
     const sums = vectors.map(() => new Float64Array(this.dimension));
-    const feeds = new Map<string, Float32Array>();
+    for (const [index, batch] of batches.entries()) {
+      for (let first = 0; first < vectors.length; first += PROBES_PER_PASS) {
+        const part = vectors.slice(first, first + PROBES_PER_PASS);
+        await this.addProducts(part, batch, index, sums.slice(first));
+        await this.onProgress(part.length / batches.length);
+      }
+    }
+    this.products += vectors.length;
+    this.seconds += (performance.now() - started) / 1000;
+    return sums.map((sum) => new Float32Array(sum));
+  }
+
+  /** One batch's share. */
+  private async addProducts(
+    vectors: readonly Float32Array[],
+    batch: Batch,
+    index: number,
+    sums: readonly Float64Array[],
+  ): Promise<void> {
+    const compiled = await this.graphsFor(vectors.length);
+    const feeds = new Map<string, Float32Array>([
+      [this.network.model.input.attributes.name, batch.inputs],
+      [TARGETS, batch.targets],
+    ]);
+    for (const [name, value] of await this.fixedValues(compiled.kept, batch, index, feeds)) feeds.set(name, value);
     vectors.forEach((vector, probe) => {
       for (const { name, offset, length } of this.layout.layers) {
         feeds.set(direction(probe, name), vector.subarray(offset, offset + length));
       }
     });
-    for (const batch of batches) {
-      feeds.set(model.input.attributes.name, batch.inputs).set(TARGETS, batch.targets);
-      const results = await graph.run(feeds);
-      sums.forEach((sum, probe) => {
-        for (const { name, offset, length } of this.layout.layers) {
-          const part = results.get(product(probe, name))!;
-          for (let i = 0; i < length; i++) sum[offset + i]! += part[i]!;
-        }
-      });
-      await this.onProgress(vectors.length / batches.length);
-    }
-    this.products += vectors.length;
-    this.seconds += (performance.now() - started) / 1000;
-    return sums.map((sum) => Float32Array.from(sum));
+    const results = await compiled.graph.run(feeds);
+    vectors.forEach((_, probe) => {
+      const sum = sums[probe]!;
+      for (const { name, offset, length } of this.layout.layers) {
+        const part = results.get(product(probe, name))!;
+        for (let i = 0; i < length; i++) sum[offset + i]! += part[i]!;
+      }
+    });
+  }
+
+  private async fixedValues(
+    kept: number,
+    batch: Batch,
+    index: number,
+    feeds: ReadonlyMap<string, Float32Array>,
+  ): Promise<ReadonlyMap<string, Float32Array>> {
+    if (kept === 0) return new Map();
+    const known = this.cache.get(batch);
+    if (known !== undefined) return known;
+    const values = await this.fixedGraph!.run(feeds);
+    if (index < kept) this.cache.set(batch, values);
+    return values;
   }
 
   async dispose(): Promise<void> {
-    for (const graph of this.compiled.values()) await graph.dispose();
+    for (const { graph } of this.compiled.values()) await graph.dispose();
+    await this.fixedGraph?.dispose();
+    this.fixedGraph = undefined;
     this.compiled.clear();
+    this.cache.clear();
   }
 
-  private async graphFor(probes: number): Promise<CompiledGraph> {
-    const known = this.compiled.get(probes);
-    if (known !== undefined) return known;
-    const { model } = this.network;
+  private async graphsFor(probes: number): Promise<Compiled> {
+    let compiled = this.compiled.get(probes);
+    if (compiled === undefined) this.compiled.set(probes, (compiled = await this.compile(probes)));
+    return compiled;
+  }
+
+  private async compile(probes: number): Promise<Compiled> {
+    const { model, batches } = this.network;
     const program = curvatureProgram(model, this.kind, probes, this.layout.layers);
-    const graph = await this.engine.compile(program, { parameters: model.parameters });
-    this.compiled.set(probes, graph);
-    return graph;
+    const options = { parameters: model.parameters };
+    const { fixed, moving } = splitGraph(model.builder, program, isDirection);
+    const bytes = FLOAT * fixed.outputs.reduce((sum, { node }) => sum + elementCount(node.shape), 0);
+    const kept = Math.min(batches.length, Math.floor(this.cacheBytes / Math.max(1, bytes)));
+    if (kept === 0) return { graph: await this.engine.compile(program, options), kept };
+    // The same for any number of vectors.
+    this.fixedGraph ??= await this.engine.compile(fixed, options);
+    return { graph: await this.engine.compile(moving, options), kept };
   }
 }

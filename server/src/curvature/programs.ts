@@ -10,6 +10,8 @@ export const TARGETS = 'targets';
 export const LOGITS = 'logits';
 export const LOSS = 'loss';
 export const direction = (probe: number, layer: string): string => `direction ${probe} ${layer}`;
+/** Whether an input of a curvature program is part of a vector that is multiplied. */
+export const isDirection = (input: string): boolean => input.startsWith('direction ');
 export const product = (probe: number, layer: string): string => `product ${probe} ${layer}`;
 export const moment = (statistic: string): string => `moment ${statistic}`;
 export const gradient = (parameter: string): string => `gradient ${parameter}`;

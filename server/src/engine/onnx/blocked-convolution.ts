@@ -11,12 +11,80 @@ export interface Phase {
   readonly pads: readonly number[];
 }
 
+/** Attributes of a blocked Conv. */
+export type ConvolutionNode = {
+  readonly kernel_shape: Shape;
+  readonly strides: Shape;
+  readonly dilations: Shape;
+  readonly pads: readonly number[];
+  readonly group: 1;
+};
+
+/** Samples in a row of images that are too narrow by themselves. */
+const ABREAST = 16;
+/** Share of an image's columns that its pads are, from which it is too narrow. */
+const NARROW = 0.4;
+/** Channels in and out from which the time of a convolution is worth a change of the layout. */
+const WORTHWHILE = 64 * 64;
+
 /** Kernels and the adjoints of convolutions on blocked values; see `BlockedLayout`. Two spatial axes, no groups. */
 export class BlockedConvolutions {
   constructor(
     private readonly writer: OnnxWriter,
     private readonly block: number,
   ) {}
+
+  /**
+   * A convolution of narrow images with several samples in a row, zeros between
+   * them: the columns that meet a pad are computed one by one, which for images
+   * of four columns are half of them and take twice the time.
+   *
+   * @param inputs of the node: data, kernel, bias and summand
+   * @returns undefined where images are wide, or it does not pay
+   */
+  sideBySide(
+    [x, kernel, bias, sum]: readonly string[],
+    dataShape: Shape,
+    attributes: ConvolutionNode,
+    shape: Shape,
+    relu: boolean,
+  ): string | undefined {
+    const { writer, block } = this;
+    const [samples, channels, height, width] = dataShape as readonly [number, number, number, number];
+    const [, outputs, rows, columns] = shape as readonly [number, number, number, number];
+    const { kernel_shape, strides, dilations, pads } = attributes;
+    const [above, left, below, right] = pads as readonly [number, number, number, number];
+    const extent = dilations[1]! * (kernel_shape[1]! - 1);
+    const abreast = Array.from({ length: ABREAST }, (_, i) => ABREAST - i).find((count) => samples % count === 0)!;
+    if (left + right < NARROW * width || channels * outputs < WORTHWHILE || abreast < 4) return undefined;
+    if (channels % block !== 0 || strides[1] !== 1 || left > extent || right > extent) return undefined;
+    const pitch = width + Math.max(left, right);
+    const groups = samples / abreast;
+
+    // [N, C/b, H, W, b] → [groups, C/b, H, (abreast, W and a gap), b]
+    const split = writer.node('Reshape', [x!, writer.ints([groups, abreast, channels / block, height, width, block])]);
+    const turned = writer.node('Transpose', [split], { perm: [0, 2, 3, 1, 4, 5] });
+    const gap = writer.ints([...new Array<number>(10).fill(0), pitch - width, 0]);
+    const spaced = writer.node('Pad', [turned, gap]);
+    const data = writer.node('Reshape', [spaced, writer.ints([groups, channels, height, abreast * pitch])]);
+    const around = [above, left, below, extent - left];
+    const inputs = bias === undefined || bias === '' ? [data, kernel!] : [data, kernel!, bias];
+    const early = relu && sum === undefined;
+    const image = writer.node(
+      'Conv',
+      inputs,
+      { ...attributes, pads: around, ...(early && { activation: 'Relu' }) },
+      NCHWC,
+    );
+    const apart = writer.node('Reshape', [image, writer.ints([groups, outputs / block, rows, abreast, pitch, block])]);
+    const cut = [writer.ints([0]), writer.ints([columns]), writer.ints([4])];
+    const kept = writer.node('Slice', [apart, ...cut]);
+    const back = writer.node('Transpose', [kept], { perm: [0, 3, 1, 2, 4, 5] });
+    const result = writer.node('Reshape', [back, writer.ints(shape)]);
+    if (sum === undefined) return result;
+    const total = writer.node('Add', [result, sum]);
+    return relu ? writer.node('Relu', [total]) : total;
+  }
 
   /** [K, C, …] as the convolution wants it: [K/b, C/b, taps, b of C, b of K]. */
   kernel(w: string, [outputs, inputs, ...kernel]: Shape): string {

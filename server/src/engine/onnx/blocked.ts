@@ -1,13 +1,16 @@
 import type { AnyNode, GraphNode, OpType, Shape } from '../../graph/ir';
 import { elementCount, sameShape } from '../../graph/shapes';
-import { BlockedConvolutions, NCHWC } from './blocked-convolution';
+import { BlockedConvolutions, NCHWC, type ConvolutionNode } from './blocked-convolution';
 import type { OnnxWriter } from './writer';
 
 /** A product or an affine map per channel that is not written yet, because what follows may go into the same node. */
 interface Pending {
   /** Product: data and kernel. Affine: the value that is scaled. */
   readonly inputs: readonly string[];
-  readonly attributes: Parameters<OnnxWriter['node']>[2];
+  /** Of a product. */
+  readonly attributes?: ConvolutionNode;
+  /** Of a product's data. */
+  readonly dataShape?: Shape;
   /** [1, C, 1, 1]; of an affine map, 1 when absent. */
   readonly scale?: string;
   /** [1, C, 1, 1]. */
@@ -144,7 +147,11 @@ export class BlockedLayout {
     return true;
   }
 
-  private write({ inputs, attributes, scale, shift, sum, kind }: Pending, shape: Shape, relu = false): string {
+  private write(
+    { inputs, attributes, dataShape, scale, shift, sum, kind }: Pending,
+    shape: Shape,
+    relu = false,
+  ): string {
     const { writer } = this;
     const channels = shape[1]!;
     const all = [...inputs];
@@ -160,6 +167,10 @@ export class BlockedLayout {
       all.push(shift === undefined ? '' : writer.node('Reshape', [shift, writer.ints([channels])]));
     }
     if (sum !== undefined) all.push(sum);
+    if (kind === 'product') {
+      const narrow = this.convolutions.sideBySide(all, dataShape!, attributes!, shape, relu);
+      if (narrow !== undefined) return narrow;
+    }
     const own = kind === 'affine' ? { kernel_shape: [1, 1], group: channels } : attributes;
     return writer.node('Conv', all, { ...own, ...(relu && { activation: 'Relu' }) }, NCHWC);
   }
@@ -174,8 +185,8 @@ export class BlockedLayout {
       : this.convolutions.outerKernel(this.plain(w), w.shape);
     const inputs = [this.fits(x) ? this.value(x) : this.plain(x), kernel];
     const { strides, dilations, pads } = node.attributes;
-    const attributes = { kernel_shape: w.shape.slice(2), strides, dilations, pads, group: 1 };
-    return this.wait(node as AnyNode, { kind: 'product', inputs, attributes });
+    const attributes = { kernel_shape: w.shape.slice(2), strides, dilations, pads, group: 1 } as const;
+    return this.wait(node as AnyNode, { kind: 'product', inputs, attributes, dataShape: x.shape });
   }
 
   private addInputGrad(node: GraphNode<'convInputGrad'>): boolean {
@@ -188,9 +199,10 @@ export class BlockedLayout {
     if (steps.every((step) => step === 1)) {
       const [phase] = phases;
       const inputs = [data, this.convolutions.adjointKernel(kernel, w.shape, phase!.taps)];
-      const attributes = { kernel_shape: phase!.taps.map(({ length }) => length), pads: phase!.pads, group: 1 };
-      const { dilations } = node.attributes;
-      return this.wait(node as AnyNode, { kind: 'product', inputs, attributes: { ...attributes, dilations } });
+      const kernel_shape = phase!.taps.map(({ length }) => length);
+      const { strides, dilations } = node.attributes;
+      const attributes = { kernel_shape, strides, dilations, pads: phase!.pads, group: 1 } as const;
+      return this.wait(node as AnyNode, { kind: 'product', inputs, attributes, dataShape: g.shape });
     }
     return this.keep(node as AnyNode, this.convolutions.interleaved(data, kernel, w.shape, phases, steps, node.shape));
   }
@@ -251,7 +263,7 @@ export class BlockedLayout {
       if (scale.length > 0) {
         const base = this.writer.node('Mul', [left.base, right.base]);
         const product = scale.length === 1 ? scale[0]! : this.writer.node('Mul', scale);
-        return this.wait(node, { kind: 'affine', inputs: [base], attributes: {}, scale: product });
+        return this.wait(node, { kind: 'affine', inputs: [base], scale: product });
       }
     }
     return this.keep(node, this.elementwise(node, [this.value(x), this.value(y)]));
@@ -277,14 +289,13 @@ export class BlockedLayout {
     return {
       kind: 'affine',
       inputs,
-      attributes: {},
       scale: scale === undefined ? vector : writer.node('Mul', [scale, vector]),
       ...(shift !== undefined && { shift: writer.node('Mul', [shift, vector]) }),
     };
   }
 
   private affine(x: AnyNode): Pending {
-    return { kind: 'affine', inputs: [this.value(x)], attributes: {} };
+    return { kind: 'affine', inputs: [this.value(x)] };
   }
 
   private unit(x: AnyNode): string {
@@ -337,7 +348,7 @@ export class BlockedLayout {
     const { writer } = this;
     const value = this.value(x);
     const shift = writer.node('Neg', [this.channelMean(value, x.shape)]);
-    const centred = this.write({ kind: 'affine', inputs: [value], attributes: {}, shift }, x.shape);
+    const centred = this.write({ kind: 'affine', inputs: [value], shift }, x.shape);
     return { centred, variance: this.channelMean(writer.node('Mul', [centred, centred]), x.shape) };
   }
 
@@ -351,7 +362,7 @@ export class BlockedLayout {
     if (!this.holds(x)) return false;
     const { centred, variance } = this.moments(x);
     const scale = this.inverseDeviation(variance, node.attributes.epsilon);
-    return this.wait(node as AnyNode, { kind: 'affine', inputs: [centred], attributes: {}, scale });
+    return this.wait(node as AnyNode, { kind: 'affine', inputs: [centred], scale });
   }
 
   /** s·(g − mean(g) − c·mean(g·c)/σ²)/σ for g scaled by s and c = x − mean(x): two maps, one added in the other. */
@@ -369,12 +380,11 @@ export class BlockedLayout {
     const inner: Pending = {
       kind: 'affine',
       inputs: [centred],
-      attributes: {},
       scale: writer.node('Mul', [minus, slope]),
       shift: writer.node('Mul', [minus, this.channelMean(base, x.shape)]),
     };
     const sum = this.write(inner, x.shape);
-    return this.wait(node as AnyNode, { kind: 'affine', inputs: [base], attributes: {}, scale: factor, sum });
+    return this.wait(node as AnyNode, { kind: 'affine', inputs: [base], scale: factor, sum });
   }
 
   /** Whole blocks of channels. */
