@@ -5,8 +5,13 @@
 import type { DataOptions, FailureMessage, Interval, Split } from './analysis';
 
 export type TrainSource =
-  /** Absolute path of a checkpoint. */
-  | { readonly kind: 'checkpoint'; readonly path: string }
+  /** Absolute path of a checkpoint; for weights alone how their network is found, as in `AnalysisOptions`. */
+  | {
+      readonly kind: 'checkpoint';
+      readonly path: string;
+      readonly architecture?: string;
+      readonly graph?: string;
+    }
   /** A known network with fresh weights, which `TrainOptions.seed` draws. */
   | { readonly kind: 'architecture'; readonly name: string };
 
@@ -62,7 +67,7 @@ export interface SearchOptions {
 
 export interface TrainRequest {
   readonly source: TrainSource;
-  /** Absolute path of the checkpoint that is written. What a resume needs is beside it, in `OUTPUT.resume`. */
+  /** Absolute path of the ONNX checkpoint that is written. What a resume needs is beside it, in `OUTPUT.resume`. */
   readonly output: string;
   /** Goes on from where a training with the same options was cut off, or begins it. */
   readonly resume: boolean;

@@ -28,7 +28,11 @@ const refused: readonly (readonly [string, readonly string[], RegExp])[] = [
     ['--mask', 'other.npz'],
     /mask of an unknown layer: w \(other\.npz\); net\.onnx has conv/,
   ],
-  ['checkpoint and architecture', ['--architecture', 'fc5'], /both a checkpoint and an architecture/],
+  [
+    'checkpoint and architecture',
+    ['--architecture', 'fc5'],
+    /graph known: net\.onnx holds its own; leave out --architecture/,
+  ],
   ['data missing', ['--data', 'nowhere'], /data not found: nowhere/],
 ];
 
@@ -52,7 +56,7 @@ describe('train refuses', () => {
     const args = ['train', '--architecture', 'gpt', '--data', 'data', '-o', 'out.onnx'];
     const { status, stderr } = await run(args, { cwd: trainSubject(t) });
     assert.equal(status, 2);
-    assert.match(stderr, /unknown architecture: gpt; known are fc5, fc12, lenet, lenet5, resnet20, fc-N-N-/);
+    assert.match(stderr, /unknown architecture: gpt; known are fc5, fc12, lenet, .*, fc-N-N-/);
   });
 
   it('data without the asked split', async (t) => {

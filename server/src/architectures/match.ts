@@ -15,6 +15,13 @@ const families: readonly { readonly name: string; readonly of: Family }[] = [{ n
 /** Every name that `--architecture` takes. */
 export const architectureNames: readonly string[] = [...families, ...architectures].map(({ name }) => name);
 
+/** @throws RangeError for a name that is none */
+export function architectureNamed(name: string): Architecture {
+  const found = architectures.find((candidate) => candidate.name === name);
+  if (found === undefined) throw new RangeError(`no architecture of the name ${name}`);
+  return found;
+}
+
 /** An architecture laid over the tensors of a checkpoint. */
 export interface Match {
   readonly architecture: Architecture;

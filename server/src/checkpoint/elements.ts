@@ -93,6 +93,11 @@ export function dataTypeName(code: number): string {
   return dataTypeNames[code] ?? `type ${code}`;
 }
 
+/** The `TensorProto.DataType` value of a name; 0, undefined, when there is none. */
+export function dataTypeCode(name: string): number {
+  return Math.max(0, dataTypeNames.indexOf(name));
+}
+
 export function isElementType(name: string): name is ElementType {
   return Object.hasOwn(elementInfo, name);
 }

@@ -51,12 +51,16 @@ export const TRAIN_USAGE = `Usage: pruning-limit train FILE --data PATH -o OUT.o
        pruning-limit train --architecture NAME --data PATH -o OUT.onnx [OPTION ...]
 
 Trains a classifier by stochastic gradient descent with an L1 penalty, so that
-it can be pruned: from the weights of an ONNX checkpoint, or from fresh ones.
-The checkpoint is written after every epoch. A training that was cut off goes
-on with --resume and ends at the same bytes.
+it can be pruned: from the weights of a checkpoint of any format, or from fresh
+ones. An ONNX checkpoint is written after every epoch. A training that was cut
+off goes on with --resume and ends at the same bytes.
 
-Architectures
+Fresh networks
 ${architectureLines}
+
+Network of a FILE that holds weights alone
+  --architecture NAME    which it is, as for analyze
+  --graph FILE           a file whose graph they borrow, such as ONNX
 
 ${TRAINING_DATA_USAGE}
 Training
@@ -128,6 +132,7 @@ export const TRAINING_OPTIONS = {
 const OPTIONS = {
   ...TRAINING_OPTIONS,
   architecture: { type: 'string' },
+  graph: { type: 'string' },
   mask: { type: 'string' },
   'target-sparsity': { type: 'string' },
   'accuracy-budget': { type: 'string' },
@@ -212,7 +217,8 @@ export function parseTrain(argv: readonly string[]): TrainCommand | undefined {
   const parsed = parse(argv, 'train', OPTIONS);
   if (parsed.values['help']) return undefined;
   const values: TrainValues = new Values(parsed.values);
-  const { source, path } = parseSource(values.text('architecture'), parsed.positionals);
+  const graph = pathOption(values.text('graph'), '--graph');
+  const { source, path } = parseSource(values.text('architecture'), graph, parsed.positionals);
   const { options: training, data, output } = readTraining(values, 'train', TRAIN_DEFAULTS);
   const mask = values.text('mask');
   const maskFile = mask === undefined || mask === 'zeros' ? undefined : pathOption(mask, '--mask');
@@ -222,7 +228,7 @@ export function parseTrain(argv: readonly string[]): TrainCommand | undefined {
     limitEvery: values.integer('limit-every', 0, 0, 1_000_000),
   };
   const search = parseSearch(values, options);
-  const paths = [path, output, data, maskFile].filter((each) => each !== undefined);
+  const paths = [path, graph, output, data, maskFile].filter((each) => each !== undefined);
   const request = {
     source,
     output: output.absolute,
@@ -236,18 +242,27 @@ export function parseTrain(argv: readonly string[]): TrainCommand | undefined {
 
 function parseSource(
   architecture: string | undefined,
+  graph: TypedPath | undefined,
   positionals: readonly string[],
 ): { source: TrainSource; path?: TypedPath } {
   const [file, ...more] = positionals;
   if (more.length > 0) throw new InputError(`more than one checkpoint: ${positionals.join(', ')}`);
-  if ((file === undefined || file === '') === (architecture === undefined)) {
+  if (file === undefined || file === '') {
+    if (architecture !== undefined && graph === undefined) {
+      return { source: { kind: 'architecture', name: architecture } };
+    }
     throw new InputError(
-      `${architecture === undefined ? 'neither' : 'both'} a checkpoint ${architecture === undefined ? 'nor' : 'and'} an architecture; give FILE or --architecture ${[...ARCHITECTURES.keys()].join('|')}`,
+      `${graph === undefined ? 'neither a checkpoint nor an architecture' : 'graph without weights'}; give FILE or --architecture ${[...ARCHITECTURES.keys()].join('|')}`,
     );
   }
-  if (architecture !== undefined) return { source: { kind: 'architecture', name: architecture } };
-  const path = typedPath(file!);
-  return { source: { kind: 'checkpoint', path: path.absolute }, path };
+  const path = typedPath(file);
+  const source: TrainSource = {
+    kind: 'checkpoint',
+    path: path.absolute,
+    ...(architecture !== undefined && { architecture }),
+    ...(graph !== undefined && { graph: graph.absolute }),
+  };
+  return { source, path };
 }
 
 function parseSchedule(values: TrainingValues, epochs: number): Schedule {

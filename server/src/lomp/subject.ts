@@ -3,15 +3,19 @@ import { readFile } from 'node:fs/promises';
 import type { Split } from '../../../protocol/analysis';
 import type { TrainOptions, TrainSource } from '../../../protocol/train';
 import type { MemoryGuard } from '../analysis/memory';
+import type { Checkpoint } from '../checkpoint/checkpoint';
+import { networkOf } from '../checkpoint/model';
 import { importClassifier, importForTraining } from '../checkpoint/onnx/classifier';
 import { decodeModel, type OnnxFile } from '../checkpoint/onnx/reader';
-import { openOnnx } from '../checkpoint/open';
+import { exportNetwork } from '../checkpoint/onnx/export';
+import { openCheckpoint } from '../checkpoint/open';
 import type { Dataset, PreparedSamples } from '../dataset/dataset';
 import { openDataset } from '../dataset/open';
 import { checkLabels, prepareSamples } from '../dataset/prepare';
 import { chooseSamples } from '../dataset/sampling';
 import { InputError } from '../errors';
 import type { Model, TrainingModel } from '../graph/model';
+import type { Shape } from '../graph/ir';
 import { elementCount, formatShape, sameShape } from '../graph/shapes';
 import { freshNetwork } from './architectures/architectures';
 import { imageLayout, type ImageLayout } from './augment';
@@ -46,11 +50,14 @@ export async function openTrainSubject(
   options: TrainOptions,
   memory: MemoryGuard,
 ): Promise<TrainSubject> {
-  const known = source.kind === 'checkpoint' ? await readCheckpoint(source.path) : undefined;
+  const known = source.kind === 'checkpoint' ? await openCheckpoint(source.path) : undefined;
   const dataset = await openDataset(options.data.path, options.data.split);
   const other = options.evaluation === null ? null : await evaluationSet(options, options.evaluation, dataset);
   const classes = Math.max(dataset.classes, other?.classes ?? 0);
-  const { bytes, file } = known ?? fresh(source as FreshSource, dataset, classes, options.seed);
+  const { bytes, file } =
+    known === undefined
+      ? fresh(source as FreshSource, dataset, classes, options.seed)
+      : await onnxOf(known, source as KnownSource, dataset.sampleShape);
   const model = importForTraining(file, { batch: 2 });
   const outputs = model.logits.shape[1]!;
   checkLabels(dataset, outputs);
@@ -84,13 +91,23 @@ export async function openTrainSubject(
   };
 }
 
-async function readCheckpoint(path: string): Promise<{ bytes: Uint8Array; file: OnnxFile }> {
-  const file = await openOnnx(path);
-  const bytes = await readFile(path);
-  checkOneFile(file, bytes);
-  return { bytes, file };
+/** The network as an ONNX file, which it is trained as whatever its own format is. */
+async function onnxOf(
+  checkpoint: Checkpoint,
+  { path, architecture, graph }: KnownSource,
+  sample: Shape,
+): Promise<{ bytes: Uint8Array; file: OnnxFile }> {
+  const network = await networkOf(checkpoint, { architecture, graph, sample });
+  if (network.container === 'onnx') {
+    const bytes = await readFile(path);
+    checkOneFile(network, bytes);
+    return { bytes, file: network };
+  }
+  const bytes = await exportNetwork(network, graph);
+  return { bytes, file: decodeModel(bytes, path) };
 }
 
+type KnownSource = Extract<TrainSource, { kind: 'checkpoint' }>;
 type FreshSource = Extract<TrainSource, { kind: 'architecture' }>;
 
 function fresh(
