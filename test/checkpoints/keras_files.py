@@ -6,6 +6,7 @@ Usage: KERAS_BACKEND=numpy python3 test/checkpoints/keras_files.py (with keras a
 import json
 import os
 
+import h5py
 import keras
 import numpy as np
 from keras import Input, Model, Sequential, layers
@@ -84,3 +85,8 @@ for name, model in (('sequential', sequential()), ('functional', functional())):
 with open(os.path.join(folder, 'keras.json'), 'w') as out:
     json.dump(expected, out, separators=(',', ':'))
     out.write('\n')
+
+# The header of a file of ten gigabytes; see large.ts.
+with h5py.File(os.path.join(folder, 'large.h5'), 'w') as file:
+    file.create_dataset('fc.weight', shape=(625_000_000, 4), dtype='<f4')
+    file['small'] = np.array([5, 6, 7, 8], '<f4')

@@ -96,6 +96,10 @@ export class ByteCursor {
 
   skip(length: number): void {
     if (!(length >= 0 && length <= this.remaining)) throw truncated(this.name);
+    if (this.at + length <= this.window.length) {
+      this.at += length;
+      return;
+    }
     this.start = this.position + length;
     this.at = 0;
     this.window = new Uint8Array(0);

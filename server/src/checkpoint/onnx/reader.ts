@@ -1,7 +1,8 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { InputError } from '../../errors';
 import { dataTypeName } from '../elements';
 import { onnx } from './generated/onnx';
+import { readSkeleton } from './skeleton';
 import { storedTensor, toNumber, type StoredTensor } from './tensor';
 
 /**
@@ -113,24 +114,22 @@ function varint(bytes: Uint8Array, start: number): { value: number; next: number
 const LARGEST = 2 ** 31 - 1;
 
 /**
- * Reads a model.
+ * Opens a model. Large tensors are read when they are asked for.
  * @throws InputError when the file cannot be read, is too large, or is no ONNX model
  */
 export async function open(path: string): Promise<OnnxFile> {
-  let bytes: Uint8Array;
+  let size: number;
   try {
-    const { size } = await stat(path);
-    if (size > LARGEST) {
-      throw new InputError(
-        `file too large: ${(size / 2 ** 30).toFixed(1)} GiB (${path}); ONNX files end at 2 GiB, save the weights as external data`,
-      );
-    }
-    bytes = await readFile(path);
+    size = (await stat(path)).size;
   } catch (error) {
-    if (error instanceof InputError) throw error;
     throw new InputError(`file not readable: ${path}; ${(error as Error).message}`);
   }
-  return decodeModel(bytes, path);
+  if (size > LARGEST) {
+    throw new InputError(
+      `file too large: ${(size / 2 ** 30).toFixed(1)} GiB (${path}); ONNX files end at 2 GiB, save the weights as external data`,
+    );
+  }
+  return decodeModel(readSkeleton(path, size), path);
 }
 
 /**

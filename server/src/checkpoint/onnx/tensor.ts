@@ -14,6 +14,7 @@ import {
 import { decodeRaw, lengthError, unsupportedType, type StoredTensor } from '../stored-tensor';
 import { readExternalData } from './external';
 import { onnx } from './generated/onnx';
+import { rawDataOf, rawLength } from './skeleton';
 
 export type { StoredTensor } from '../stored-tensor';
 
@@ -71,11 +72,12 @@ function rawBytes(
   }
   const length = elementCount(shape) * elementInfo[dtype].bytes;
   const external = proto.dataLocation === onnx.TensorProto.DataLocation.EXTERNAL;
-  const raw = external ? readExternalData(proto, length, where, file) : proto.rawData;
+  if (external) return readExternalData(proto, length, where, file);
+  const there = rawLength(proto);
   // An absent field decodes as an empty one, so presence is judged by length.
-  if (!raw || (raw.length === 0 && !external)) return null;
-  if (raw.length !== length) throw lengthError(raw.length, length, 'bytes', dtype, shape, where);
-  return raw;
+  if (there === 0) return null;
+  if (there !== length) throw lengthError(there, length, 'bytes', dtype, shape, where);
+  return rawDataOf(proto);
 }
 
 function typedValues(
