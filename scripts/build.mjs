@@ -1,10 +1,11 @@
 // Bundles every process of the product into dist/ and, with --tests, every
 // test file into out/test/. Packages with native parts stay outside.
 import { build } from 'esbuild';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import wabt from 'wabt';
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -32,6 +33,22 @@ const scriptSources = {
   },
 };
 
+/** WebAssembly in text becomes the module's bytes. */
+const webAssemblyText = {
+  name: 'webassembly-text',
+  setup(context) {
+    context.onLoad({ filter: /\.wat$/ }, async ({ path }) => {
+      const { parseWat } = await wabt();
+      const module = parseWat(path, readFileSync(path, 'utf8'), { simd: true });
+      try {
+        return { contents: module.toBinary({}).buffer, loader: 'binary' };
+      } finally {
+        module.destroy();
+      }
+    });
+  },
+};
+
 /** Options of esbuild for what Node runs. */
 export const node = {
   bundle: true,
@@ -42,7 +59,7 @@ export const node = {
   logLevel: 'warning',
   external: ['vscode', 'onnxruntime-node', 'onnxruntime-common', 'onnxruntime-web', 'h5wasm'],
   absWorkingDir: root,
-  plugins: [scriptSources],
+  plugins: [scriptSources, webAssemblyText],
 };
 
 /** The schema's TypeScript is generated: it follows from onnx.proto and is not kept. */
