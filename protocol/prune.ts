@@ -34,6 +34,8 @@ export interface PruneRequest {
   readonly method: PruneMethod;
   /** Writes a network that the mask cuts in two all the same. */
   readonly allowDisconnected: boolean;
+  /** Weights of an ONNX file take only the room of those that are not zero. */
+  readonly sparse: boolean;
   /** Replaces files that are there already, the checkpoint itself never. */
   readonly overwrite: boolean;
   /** An analysis of the checkpoint from before. */

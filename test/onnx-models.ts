@@ -11,6 +11,7 @@ type AttributeValue =
   | { readonly float: number }
   | { readonly floats: readonly number[] }
   | { readonly tensor: onnx.ITensorProto }
+  | { readonly sparseTensor: onnx.ISparseTensorProto }
   | { readonly graph: onnx.IGraphProto };
 
 const types = onnx.AttributeProto.AttributeType;
@@ -25,6 +26,7 @@ function attribute(name: string, value: AttributeValue): onnx.IAttributeProto {
   if ('float' in value) return { name, type: types.FLOAT, f: value.float };
   if ('floats' in value) return { name, type: types.FLOATS, floats: [...value.floats] };
   if ('tensor' in value) return { name, type: types.TENSOR, t: value.tensor };
+  if ('sparseTensor' in value) return { name, type: types.SPARSE_TENSOR, sparseTensor: value.sparseTensor };
   if ('graph' in value) return { name, type: types.GRAPH, g: value.graph };
   return { name, type: types.INTS, ints: longs(value) };
 }

@@ -132,7 +132,7 @@ function chooseOutput(checkpoint: vscode.Uri): Thenable<vscode.Uri | undefined> 
   const [, stem, ending] = /^(.+?)((?:\.safetensors\.index)?\.[^.]*)?$/.exec(nameOf(checkpoint))!;
   return vscode.window.showSaveDialog({
     title: 'Save Pruned Checkpoint',
-    // A checkpoint is written in its own format.
+    // In its own format; to ONNX where the name is made to end so.
     defaultUri: vscode.Uri.joinPath(checkpoint, '..', `${stem}-pruned${ending ?? ''}`),
   });
 }

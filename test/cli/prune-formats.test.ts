@@ -4,11 +4,17 @@ import { basename, join } from 'node:path';
 import { describe, it, test, type TestContext } from 'node:test';
 import type { AnalysisResult } from '../../protocol/analysis';
 import type { PruneResult } from '../../protocol/prune';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { networkOf } from '../../server/src/checkpoint/model';
+import { importGraph } from '../../server/src/checkpoint/onnx/import';
 import { openCheckpoint } from '../../server/src/checkpoint/open';
 import { readNpz } from '../../server/src/dataset/arrays';
 import { temporaryFolder } from '../files';
 import { projectRoot, sharedData, withoutSharedData } from '../outside';
 import { tinyShards } from '../checkpoints/shards';
+import { floats, modelBytes, node } from '../onnx-models';
+import { testRandom } from '../reference/cases';
+import { evaluate } from '../reference/interpreter';
 import { COMMAND, run, start, until } from './command';
 
 /** The real command on checkpoints of every format but ONNX, which prune.test.ts has. */
@@ -76,6 +82,94 @@ describe('a pruned network goes back into the format it came from', () => {
   }
 });
 
+/** Outputs of a network by the definition of its nodes. */
+async function outputsOf(path: string, input: readonly number[]): Promise<number[]> {
+  const network = await networkOf(await openCheckpoint(path), {});
+  const { inputs, outputs, parameters } = importGraph(network, { batch: 1 });
+  const feeds = new Map<string, ArrayLike<number>>([...parameters].map(([key, { value }]) => [key, value]));
+  for (const name of inputs.keys()) feeds.set(name, input);
+  return [...evaluate([...outputs.values()], feeds)[0]!];
+}
+
+/** The same by onnxruntime, from the file as any other program would read it. */
+async function runtimeOutputsOf(path: string, input: readonly number[]): Promise<number[]> {
+  const session = await InferenceSession.create(path, { intraOpNumThreads: 1, logSeverityLevel: 3 });
+  const [described] = session.inputMetadata;
+  assert.ok(described?.isTensor);
+  const shape = described.shape.map((size) => (typeof size === 'number' ? size : 1));
+  const results = await session.run({ [described.name]: new Tensor('float32', Float32Array.from(input), shape) });
+  await session.release();
+  return [...(Object.values(results)[0]!.data as Float32Array)];
+}
+
+describe('any network can be exported to ONNX, pruned', () => {
+  for (const { file, output } of cases) {
+    it(file, async (t) => {
+      const { cwd, prune } = folderWith(t, file);
+      const random = testRandom(4);
+      // As many as the largest input has.
+      const input = Array.from({ length: 8 * 8 * 3 }, () => 2 * random() - 1);
+      for (const [target, ...more] of [[output], ['dense.onnx'], ['sparse.onnx', '--sparse']]) {
+        const args = prune('--sparsity', '0.52', '-o', target!, '--allow-disconnected', ...more);
+        const { status, stderr } = await run(args, { cwd });
+        assert.equal(status, 0, stderr);
+      }
+      const network = importGraph(await networkOf(await openCheckpoint(join(cwd, file)), {}), { batch: 1 });
+      const count = [...network.inputs.values()][0]!.shape.reduce((n, size) => n * size, 1);
+      const wished = await outputsOf(join(cwd, output), input.slice(0, count));
+      for (const target of ['dense.onnx', 'sparse.onnx']) {
+        for (const found of [
+          await outputsOf(join(cwd, target), input.slice(0, count)),
+          await runtimeOutputsOf(join(cwd, target), input.slice(0, count)),
+        ]) {
+          const error = Math.max(...found.map((x, i) => Math.abs(x - wished[i]!)));
+          assert.ok(found.length === wished.length && error < 1e-5, `${target}: error ${error}`);
+        }
+      }
+    });
+  }
+
+  it('weights that borrow a graph go into that graph', async (t) => {
+    const { cwd, prune } = folderWith(t, 'parallel.pt');
+    const weights = [...(await openCheckpoint(join(cwd, 'parallel.pt'))).tensors.values()].filter(
+      ({ dtype }) => dtype === 'float32',
+    );
+    const graph = modelBytes({
+      inputs: [['x', ['N', 1, 4, 4]]],
+      outputs: [['y', ['N', 3]]],
+      nodes: [
+        node('Conv', ['x', 'conv.weight', 'conv.bias'], ['c']),
+        node(
+          'BatchNormalization',
+          ['c', ...['weight', 'bias', 'running_mean', 'running_var'].map((x) => `norm.${x}`)],
+          ['n'],
+        ),
+        node('Relu', ['n'], ['r']),
+        node('Flatten', ['r'], ['f']),
+        node('Gemm', ['f', 'fc.weight', 'fc.bias'], ['y'], { transB: 1 }),
+      ],
+      tensors: weights.map(({ name, shape }) =>
+        floats(name.replace('module.', ''), shape, new Array<number>(shape.reduce((n, size) => n * size, 1)).fill(1)),
+      ),
+    });
+    writeFileSync(join(cwd, 'graph.onnx'), graph);
+    for (const target of ['out.pt', 'out.onnx']) {
+      const { status, stderr } = await run(prune('--sparsity', '0.5', '--graph', 'graph.onnx', '-o', target), { cwd });
+      assert.equal(status, 0, stderr);
+    }
+    const [own, exported] = [await stored(join(cwd, 'out.pt')), await stored(join(cwd, 'out.onnx'))];
+    assert.equal(exported.size, weights.length);
+    for (const [name, values] of exported) assert.deepEqual(values, own.get(`module.${name}`), name);
+    assert.equal(
+      exported
+        .get('fc.weight')!
+        .concat(exported.get('conv.weight')!)
+        .filter((w) => w === 0).length,
+      21,
+    );
+  });
+});
+
 test('two names for the same weights stay consistent, or are refused by name', async (t) => {
   const { cwd, prune } = folderWith(t, 'tied.pt');
   // Every weight is there twice, and an odd number cannot be pruned.
@@ -104,6 +198,12 @@ const mistakes: readonly {
     file: 'sequential.keras',
     args: ['-o', 'out.pt'],
     says: /^name of another format: out\.pt would be Keras, not PyTorch; let it end in \.keras/,
+  },
+  {
+    what: 'sparse weights in a format that has none',
+    file: 'sequential.keras',
+    args: ['-o', 'out.keras', '--sparse'],
+    says: /^sparse Keras: only ONNX has sparse weights; let out\.keras end in \.onnx, or leave out --sparse$/,
   },
   {
     what: 'an unknown network',
@@ -219,6 +319,16 @@ describe('what is said of a pruned checkpoint is what an analysis of it says', {
       const analysis = JSON.parse(analyzed.stdout) as AnalysisResult;
       assert.deepEqual(result.measured!.after, { loss: analysis.loss, correct: analysis.accuracy.correct });
       assert.ok(Math.abs(result.sparsity - 0.7) < 1e-4);
+      // And so it is of what was exported.
+      const onnx = join(cwd, 'out.onnx');
+      const exported = await run(['prune', checkpoint, '--sparsity', '0.7', '--sparse', '-o', onnx, ...options], {
+        cwd,
+      });
+      assert.equal(exported.status, 0, exported.stderr);
+      const again = JSON.parse(
+        (await run(['analyze', onnx, '--steps', '0', ...options], { cwd })).stdout,
+      ) as AnalysisResult;
+      assert.deepEqual([again.loss, again.accuracy.correct], [analysis.loss, analysis.accuracy.correct]);
       measured.set(file, result);
     });
   }

@@ -6,7 +6,7 @@ import type { AnalysisResult } from '../../protocol/analysis';
 import type { PruneResult } from '../../protocol/prune';
 import { onnx } from '../../server/src/checkpoint/onnx/generated/onnx';
 import { storedLayers } from '../../server/src/checkpoint/onnx/layers';
-import { openOnnx } from '../../server/src/checkpoint/open';
+import { open as openOnnx } from '../../server/src/checkpoint/onnx/reader';
 import { readNpz } from '../../server/src/dataset/arrays';
 import { modelBytes } from '../onnx-models';
 import { COMMAND, run, start } from './command';

@@ -78,19 +78,6 @@ async function openJson(path: string, size: number): Promise<Checkpoint> {
   return tfjs.notAModel(path);
 }
 
-/**
- * Opens a checkpoint for what is done with ONNX files alone: writing them.
- *
- * @throws InputError for another format, and where `openCheckpoint` does
- */
-export async function openOnnx(path: string): Promise<onnx.OnnxFile> {
-  const checkpoint = await openCheckpoint(path);
-  if (checkpoint.kind === 'network' && checkpoint.format === onnx.FORMAT) return checkpoint;
-  throw new InputError(
-    `format not written: ${checkpoint.format} (${path}); export the network to ONNX and prune that file`,
-  );
-}
-
 async function readHead(path: string): Promise<Uint8Array> {
   try {
     // Before it is opened: opening a pipe waits for its other end.

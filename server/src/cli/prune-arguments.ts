@@ -45,7 +45,10 @@ Which
                          weights from the input to the output
 
 Output
-  -o, --output OUT       the pruned checkpoint; the original is never replaced
+  -o, --output OUT       the pruned checkpoint; the original is never replaced.
+                         OUT.onnx exports a network of any format to ONNX
+  --sparse               zeros take no room in OUT.onnx: its weights become
+                         sparse initializers where that makes them smaller
   --mask OUT.npz         which weights stay: an array of booleans per tensor
   --force                replace files that are there already
   --json                 one JSON object on standard output, nothing else there
@@ -67,6 +70,7 @@ const PRUNE_OPTIONS = {
   'allow-disconnected': { type: 'boolean' },
   output: { type: 'string', short: 'o' },
   mask: { type: 'string' },
+  sparse: { type: 'boolean' },
   force: { type: 'boolean' },
   json: { type: 'boolean' },
 } as const;
@@ -105,6 +109,7 @@ export function parsePrune(argv: readonly string[]): PruneCommand | undefined {
       target: atLimit ? { kind: 'limit' } : { kind: 'sparsity', sparsity: values.number('sparsity', 0, 0, 1) },
       method: choice(values.text('method'), '--method', METHODS, 'global'),
       allowDisconnected: values.flag('allow-disconnected'),
+      sparse: values.flag('sparse'),
       overwrite: values.flag('force'),
       ...(analysis !== undefined && { options: analysis.options }),
     },

@@ -30,6 +30,7 @@ export function registerPrune({ connection, jobs, results }: ServerContext): voi
           ...(architecture !== undefined && { architecture }),
           ...(graph !== undefined && { graph }),
           allowDisconnected: params.allowDisconnected,
+          sparse: false,
           // Whoever chose the place was asked about the file that is there.
           overwrite: true,
           ...(stored !== null && !stored.outdated && { analysis: stored.result }),

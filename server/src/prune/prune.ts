@@ -15,7 +15,7 @@ import type { Checkpoint } from '../checkpoint/checkpoint';
 import type { OnnxFile } from '../checkpoint/onnx/reader';
 import { openCheckpoint } from '../checkpoint/open';
 import type { StoredTensor } from '../checkpoint/stored-tensor';
-import { checkEnding, writeCheckpoint } from '../checkpoint/write';
+import { outputFor, writeCheckpoint } from '../checkpoint/write';
 import { REPLACE, Writing } from '../checkpoint/writer';
 import { openDataset } from '../dataset/open';
 import { createOrtEngine } from '../engine/ort';
@@ -57,7 +57,7 @@ export async function prune(request: PruneRequest, listener: PruneListener): Pro
   const analysis = await analysisFor(request, listener);
   await tell('checkpoint', 0);
   const checkpoint = await openCheckpoint(request.checkpoint);
-  checkEnding(checkpoint.container, request.output);
+  const output = outputFor(checkpoint.container, request.output, request.sparse);
   const options = await networkOptions(request, checkpoint);
   const file = await networkOf(checkpoint, options);
   const layers = readLayers(file, analysis);
@@ -94,7 +94,7 @@ export async function prune(request: PruneRequest, listener: PruneListener): Pro
       return mask.includes(0) ? [{ name, tensor, edit: (own: StoredTensor) => withZeros(own, mask) }] : [];
     });
     const writing = new Writing(request.checkpoint, request.output, changes, staging, request.overwrite);
-    return writeCheckpoint(checkpoint.container, file, options, writing);
+    return writeCheckpoint(file, options, output, writing);
   });
   return report(request, layers, pruned, { asked, disconnected, measured, companions });
 }

@@ -85,9 +85,8 @@ function neededNodes(file: OnnxFile, producers: Producers, sources: ReadonlySet<
       const producer = producers.get(input);
       if (producer !== undefined) stack.push(producer);
       else if (input !== '' && !sources.has(input)) {
-        const sparse = file.sparseTensors.includes(input);
         throw new InputError(
-          `${sparse ? 'sparse initializer not supported' : 'unknown tensor'}: ${JSON.stringify(input)}, input ${index} of ${node.op} (${nodePlace(node, file.path)}); ${sparse ? 'export the network with dense weights' : 'the file is damaged, export it again'}`,
+          `unknown tensor: ${JSON.stringify(input)}, input ${index} of ${node.op} (${nodePlace(node, file.path)}); the file is damaged, export it again`,
         );
       }
     }

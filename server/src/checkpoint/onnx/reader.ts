@@ -3,6 +3,7 @@ import { InputError } from '../../errors';
 import { dataTypeName } from '../elements';
 import { onnx } from './generated/onnx';
 import { readSkeleton } from './skeleton';
+import { sparseTensor } from './sparse';
 import { storedTensor, toNumber, type StoredTensor } from './tensor';
 
 /**
@@ -28,7 +29,7 @@ export type Attribute =
   | { readonly kind: 'ints'; readonly value: readonly number[] }
   | { readonly kind: 'strings'; readonly value: readonly string[] }
   | { readonly kind: 'tensor'; readonly value: StoredTensor }
-  /** A subgraph, a sparse tensor or a type. */
+  /** A subgraph or a type. */
   | { readonly kind: 'other'; readonly value: string };
 
 export interface OnnxNode {
@@ -60,9 +61,8 @@ export interface OnnxFile {
   readonly outputs: readonly ValueInfo[];
   /** In file order. */
   readonly nodes: readonly OnnxNode[];
-  /** Initializers by name, in file order. */
+  /** Initializers by name, in file order, those that are stored sparse behind the others. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  readonly sparseTensors: readonly string[];
   /** Names of model-local functions. */
   readonly functions: ReadonlySet<string>;
 }
@@ -161,18 +161,24 @@ export function decodeModel(bytes: Uint8Array, path: string): OnnxFile {
     outputs: (graph.output ?? []).map(valueInfo),
     nodes: (graph.node ?? []).map((node, index) => decodeNode(node, index, path)),
     tensors,
-    sparseTensors: (graph.sparseInitializer ?? []).map((tensor) => tensor.values?.name ?? ''),
     functions: new Set((model.functions ?? []).map(({ domain, name }) => qualified(domain, name))),
   };
 }
 
 function initializers(graph: onnx.GraphProto.$Properties, path: string): Map<string, StoredTensor> {
   const tensors = new Map<string, StoredTensor>();
-  for (const [index, proto] of (graph.initializer ?? []).entries()) {
-    const name = proto.name ?? '';
+  const add = (name: string, index: number, make: () => StoredTensor): void => {
     if (name === '') throw new InputError(`initializer without a name: number ${index} (${path}); export it again`);
     if (tensors.has(name)) throw new InputError(`duplicate initializer: ${name} (${path}); export it again`);
-    tensors.set(name, storedTensor(proto, name, path));
+    tensors.set(name, make());
+  };
+  for (const [index, proto] of (graph.initializer ?? []).entries()) {
+    const name = proto.name ?? '';
+    add(name, index, () => storedTensor(proto, name, path));
+  }
+  for (const [index, proto] of (graph.sparseInitializer ?? []).entries()) {
+    const name = proto.values?.name ?? '';
+    add(name, index, () => sparseTensor(proto, name, path));
   }
   return tensors;
 }
@@ -209,7 +215,9 @@ function decodeNode(node: onnx.NodeProto.$Properties, index: number, path: strin
   const attributes = new Map<string, Attribute>();
   for (const attribute of node.attribute ?? []) {
     const label = `${op || 'node'} ${index} ${attribute.name ?? ''}`;
-    attributes.set(attribute.name ?? '', decodeAttribute(attribute, label, path));
+    // The same constant, stored another way.
+    const isSparse = op === 'Constant' && attribute.name === 'sparse_value';
+    attributes.set(isSparse ? 'value' : (attribute.name ?? ''), decodeAttribute(attribute, label, path));
   }
   return { index, name: node.name ?? '', op, inputs: node.input ?? [], outputs: node.output ?? [], attributes };
 }
@@ -233,11 +241,13 @@ function decodeAttribute(proto: onnx.AttributeProto.$Properties, label: string, 
       return { kind: 'strings', value: (proto.strings ?? []).map(text) };
     case types.TENSOR:
       return { kind: 'tensor', value: storedTensor(proto.t ?? {}, label, path) };
+    case types.SPARSE_TENSOR:
+      return { kind: 'tensor', value: sparseTensor(proto.sparseTensor ?? {}, label, path) };
     case types.GRAPH:
     case types.GRAPHS:
       return { kind: 'other', value: 'graph' };
     default:
-      return { kind: 'other', value: 'sparse tensor or type' };
+      return { kind: 'other', value: 'type' };
   }
 }
 
@@ -248,6 +258,7 @@ function typeByContent(proto: onnx.AttributeProto.$Properties): onnx.AttributePr
   if ((proto.floats ?? []).length > 0) return types.FLOATS;
   if ((proto.strings ?? []).length > 0) return types.STRINGS;
   if (proto.t) return types.TENSOR;
+  if (proto.sparseTensor) return types.SPARSE_TENSOR;
   if (proto.g || (proto.graphs ?? []).length > 0) return types.GRAPH;
   if (Object.hasOwn(proto, 's')) return types.STRING;
   if (Object.hasOwn(proto, 'f')) return types.FLOAT;

@@ -93,7 +93,7 @@ test('external data are described, and expected at their new place', () => {
     tensors: [at('b', 64), floats('w', [2, 3], OWN)],
   });
   const { bytes, external } = updateWeights(before, 'm.onnx', to('w', WISHED), (i) => `new${i}.bin`);
-  assert.deepEqual([...external], [['old.bin', { location: 'new0.bin', patches: [] }]]);
+  assert.deepEqual([...external], [['old.bin', { location: 'new0.bin', patches: [], parts: null }]]);
   const tensor = onnx.ModelProto.decode(bytes).graph!.initializer![0]!;
   assert.deepEqual(
     tensor.externalData!.map(({ key, value }) => [key, value]),
