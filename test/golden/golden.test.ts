@@ -5,6 +5,7 @@ import { makeBatches } from '../../server/src/curvature/batches';
 import { CurvatureOperator } from '../../server/src/curvature/operator';
 import { gradient, gradientProgram, LOSS, TARGETS } from '../../server/src/curvature/programs';
 import type { Engine } from '../../server/src/engine/engine';
+import { ROUNDING_FACTOR } from '../../server/src/analysis/limit-study';
 import { createOrtEngine } from '../../server/src/engine/ort';
 import { goldenCases, goldenInputs, type GoldenInputs } from './cases';
 import { compareWithGolden, readGolden, type ProductGolden } from './golden';
@@ -30,7 +31,7 @@ for (const golden of goldenCases) {
     const expected = readGolden<ProductGolden>(golden.name);
     let inputs: GoldenInputs;
 
-    const assertClose = (what: string, vector: ArrayLike<number>, summary: ProductGolden['hessian']): void => {
+    const assertClose = (what: string, vector: ArrayLike<number>, summary: ProductGolden['hessian']): number => {
       const error = compareWithGolden(vector, summary, expected.indices, inputs.layout.layers);
       t.diagnostic(
         `${golden.name} ${what}: relative error ${error.whole.toExponential(1)} (all), ` +
@@ -39,6 +40,7 @@ for (const golden of goldenCases) {
       assert.ok(2 * error.whole <= TOLERANCE, `${what}: ${error.whole} in all`);
       assert.ok(error.sampled <= TOLERANCE, `${what}: ${error.sampled} in sampled entries`);
       assert.ok(error.norms <= TOLERANCE, `${what}: ${error.norms} in a layer's norm`);
+      return error.whole;
     };
 
     await t.test('the inputs are those of the golden values', async () => {
@@ -82,9 +84,22 @@ for (const golden of goldenCases) {
         const batches = makeBatches(samples, golden.batch, model.logits.shape[1]!);
         const operator = new CurvatureOperator(engine, model, layout, kind, batches);
         const [product] = await operator.apply([direction]);
+        const [other] = await operator.reordered([direction]);
         await operator.dispose();
-        assertClose(kind, product!, expected[kind]);
+        const error = assertClose(kind, product!, expected[kind]);
+        const floor = relativeDifference(product!, other!);
+        t.diagnostic(`${golden.name} ${kind}: ${floor.toExponential(1)} in another order of the samples`);
+        assert.ok(error <= ROUNDING_FACTOR * floor, `off by ${error}, and ${floor} in another order`);
       });
     }
   });
+}
+
+function relativeDifference(x: Float32Array, y: Float32Array): number {
+  let [difference, norm] = [0, 0];
+  x.forEach((value, i) => {
+    difference += (value - y[i]!) ** 2;
+    norm += value * value;
+  });
+  return Math.sqrt(difference / 2 / norm);
 }

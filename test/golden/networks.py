@@ -94,10 +94,37 @@ def oracle_cnn(p, x, training=False):
     return F.linear(y, p["fc.weight"], p["fc.bias"])
 
 
+def oracle_residual(p, x, training=False):
+    """8 x 8 pixels; convolution and normalisation, twice around a shortcut, average-pool, linear."""
+
+    def norm(name, y):
+        if not training:
+            return batch_norm(p, name, y)
+        mean, variance = p[name + ".running_mean"], p[name + ".running_var"]
+        return F.batch_norm(y, mean, variance, p[name + ".weight"], p[name + ".bias"], training=True, eps=1e-5)
+
+    y = relu(norm("bn1", F.conv2d(x, p["conv1.weight"], stride=2, padding=1)))
+    z = relu(norm("bn2", F.conv2d(y, p["conv2.weight"], padding=1)))
+    z = norm("bn3", F.conv2d(z, p["conv3.weight"], padding=1))
+    y = F.avg_pool2d(relu(y + z), 2).flatten(1)
+    return F.linear(y, p["fc.weight"], p["fc.bias"])
+
+
+def oracle_attention(p, x):
+    """8 rows of 8 pixels as tokens; one head of attention around a shortcut, mean over the tokens, linear."""
+    x = x.squeeze(1) @ p["embed.weight"] + p["position"]
+    q, k, v = (x @ p[name + ".weight"] for name in ("query", "key", "value"))
+    shares = (q @ k.transpose(1, 2) / q.shape[2] ** 0.5).softmax(2)
+    x = (x + shares @ v @ p["mix.weight"]).tanh()
+    return F.linear(x.mean(1), p["fc.weight"], p["fc.bias"])
+
+
 NETWORKS = {
     "resnet_2b": resnet_2b,
     "mnist_zoo": mnist_zoo,
     "resnet18": resnet18,
     "oracle-mlp": oracle_mlp,
     "oracle-cnn": oracle_cnn,
+    "oracle-residual": oracle_residual,
+    "oracle-attention": oracle_attention,
 }

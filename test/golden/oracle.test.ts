@@ -22,7 +22,7 @@ import { oracleEigenvalues, readGolden, type OracleGolden } from './golden';
 import { oracleNames, oracleRequest } from './oracles';
 
 /**
- * Two trained networks whose every eigenvalue is known from LAPACK in float64
+ * Trained networks whose every eigenvalue is known from LAPACK in float64
  * on PyTorch's double backward: what the estimators say of them has to contain
  * the truth. The values are committed; README.md says how they were made.
  */

@@ -8,7 +8,7 @@ import { idxBytes } from '../files';
 import { projectRoot } from '../outside';
 
 /** Networks small enough for their whole curvature matrix, trained on the digits of samples/. */
-export const oracleNames = ['oracle-mlp', 'oracle-cnn'] as const;
+export const oracleNames = ['oracle-mlp', 'oracle-cnn', 'oracle-residual', 'oracle-attention'] as const;
 export type OracleName = (typeof oracleNames)[number];
 
 /** Samples that define the loss: the first of the training set. */

@@ -25,7 +25,7 @@ import { checkTolerance, describeEpsilon, lossTolerance } from './epsilon';
 import { Evaluator, lossGradient, type Evaluation } from './evaluator';
 import { AnalysisClock, NO_JOURNAL, type Journal } from './journal';
 import { studyLayers } from './layer-limits';
-import { LimitStudy, TRACE_PROBES, type StudyUpdate } from './limit-study';
+import { LimitStudy, TRACE_PRODUCTS, type StudyUpdate } from './limit-study';
 import { CURVE_POINTS, measureSplit, NARROWING_POINTS, openSplits, type SplitSamples } from './measure';
 import { MemoryGuard } from './memory';
 import { Operators } from './operators';
@@ -134,7 +134,7 @@ class Analysis {
     const kinds = options.steps > 0 ? this.kinds() : [];
     await this.choose(kinds);
     this.progress.expect((kinds.length > 0 ? 2 + 2 * PATH_POINTS : 1) + this.curveWork());
-    this.progress.allow(kinds.length * (TRACE_PROBES + options.steps), this.studiesEnd());
+    this.progress.allow(kinds.length * (TRACE_PRODUCTS + options.steps), this.studiesEnd());
     await this.progress.begin('evaluating', 'loss and accuracy');
     const evaluator = await this.firstEvaluation();
     // The splits are cut as the evaluator's network is bound.
@@ -229,7 +229,7 @@ class Analysis {
     const steps = Math.min(options.steps, vectors - 1);
     const end = this.studiesEnd();
     const left = kinds.indexOf(kind) + 1;
-    this.progress.allow(left * (TRACE_PROBES + options.steps), end);
+    this.progress.allow(left * (TRACE_PRODUCTS + options.steps), end);
     const now = this.clock.now();
     // The time is shared evenly by the operators that are left.
     const deadline = now + Math.max(0, end - now) / left;
@@ -237,7 +237,7 @@ class Analysis {
     const studyOptions = { steps, vectors, tolerance, seed, deadline, now: this.clock.now };
     const ended = await new LimitStudy(operator, layout, this.magnitudes, this.epsilon, studyOptions, {
       announce: (message) => (this.progress.message = message),
-      plan: (products) => this.progress.allow(products + (left - 1) * (TRACE_PROBES + options.steps), end),
+      plan: (products) => this.progress.allow(products + (left - 1) * (TRACE_PRODUCTS + options.steps), end),
       update: async ({ limit, traces }: StudyUpdate) => {
         this.limits.set(kind, limit);
         this.traces.set(kind, traces);
@@ -257,7 +257,7 @@ class Analysis {
     const { layout, weights } = this.subject;
     await this.progress.begin('layers', 'compiling');
     const end = this.clock.now() + (minutes * 60_000) / kinds.length;
-    this.progress.allow(layout.layers.length * (TRACE_PROBES + steps), end);
+    this.progress.allow(layout.layers.length * (TRACE_PRODUCTS + steps), end);
     const limits = await studyLayers({
       kind,
       layout,

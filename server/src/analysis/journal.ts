@@ -1,6 +1,9 @@
 import type { CurvatureKind } from '../../../protocol/analysis';
 import type { StudiedOperator } from './limit-study';
 
+/** Whose products they are. */
+export type JournalledOperator = CurvatureKind | `${CurvatureKind} reordered`;
+
 /** Products of one `apply`, as they were computed. */
 export interface JournalEntry {
   readonly products: readonly Float32Array[];
@@ -19,8 +22,8 @@ export interface JournalEntry {
  */
 export interface Journal {
   /** Null when these products were not kept. */
-  recall(kind: CurvatureKind, vectors: readonly Float32Array[]): JournalEntry | null;
-  keep(kind: CurvatureKind, vectors: readonly Float32Array[], entry: JournalEntry): void;
+  recall(operator: JournalledOperator, vectors: readonly Float32Array[]): JournalEntry | null;
+  keep(operator: JournalledOperator, vectors: readonly Float32Array[], entry: JournalEntry): void;
 }
 
 /** Without a journal nothing is kept and nothing recalled. */
@@ -78,8 +81,20 @@ export class RecalledOperator implements DisposableOperator {
     return this.operator.positiveSemidefinite;
   }
 
-  async apply(vectors: readonly Float32Array[]): Promise<Float32Array[]> {
-    const known = this.journal.recall(this.kind, vectors);
+  apply(vectors: readonly Float32Array[]): Promise<Float32Array[]> {
+    return this.recalled(this.kind, vectors, () => this.operator.apply(vectors));
+  }
+
+  reordered(vectors: readonly Float32Array[]): Promise<Float32Array[]> {
+    return this.recalled(`${this.kind} reordered`, vectors, () => this.operator.reordered(vectors));
+  }
+
+  private async recalled(
+    operator: JournalledOperator,
+    vectors: readonly Float32Array[],
+    multiply: () => Promise<Float32Array[]>,
+  ): Promise<Float32Array[]> {
+    const known = this.journal.recall(operator, vectors);
     if (known) {
       this.clock.advance(known.at);
       this.count(vectors.length, known.seconds);
@@ -87,10 +102,10 @@ export class RecalledOperator implements DisposableOperator {
       return [...known.products];
     }
     const before = this.operator.seconds;
-    const products = await this.operator.apply(vectors);
+    const products = await multiply();
     const seconds = this.operator.seconds - before;
     this.count(vectors.length, seconds);
-    this.journal.keep(this.kind, vectors, { products, seconds, at: this.clock.now() });
+    this.journal.keep(operator, vectors, { products, seconds, at: this.clock.now() });
     return products;
   }
 

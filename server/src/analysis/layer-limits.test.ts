@@ -82,6 +82,9 @@ for (const kind of ['hessian', 'ggn'] as const) {
 
 test('layers of one size do not share their probes', async () => {
   const seen = new Set<string>();
+  // All eigenvalues differ, so that no run ends early.
+  const multiply = (vectors: readonly Float32Array[]) =>
+    Promise.resolve(vectors.map((v) => v.map((x, i) => x * (i + 1))));
   const block = (layout: ParameterLayout) => ({
     kind: 'ggn' as const,
     dimension: layout.dimension,
@@ -94,9 +97,9 @@ test('layers of one size do not share their probes', async () => {
         assert.ok(!seen.has(text), 'the same vector twice: a journal would take one layer for the other');
         seen.add(text);
       }
-      // All eigenvalues differ, so that no run ends early.
-      return Promise.resolve(vectors.map((v) => v.map((x, i) => x * (i + 1))));
+      return multiply(vectors);
     },
+    reordered: multiply,
     dispose: () => Promise.resolve(),
   });
   const layers = ['a', 'b'].map((name) => ({ name, op: 'Gemm' as const, shape: [40, 100] }));

@@ -47,6 +47,8 @@ export interface StudyOptions {
 /** A curvature operator that times itself. */
 export interface StudiedOperator extends SymmetricOperator {
   readonly kind: CurvatureKind;
+  /** The products that `apply` gives, with the samples summed in another order. */
+  reordered(vectors: readonly Float32Array[]): Promise<Float32Array[]>;
   /** Products so far, and the seconds they took. */
   readonly products: number;
   readonly seconds: number;
@@ -70,10 +72,18 @@ export interface StudyListener {
 export const ETA = 0.05;
 /** Products with Rademacher probes for the traces of operator and layers. */
 export const TRACE_PROBES = 8;
+/** Those, and the first of them again in another order. */
+export const TRACE_PRODUCTS = TRACE_PROBES + PROBES_PER_PASS;
 /** Columns of a whole matrix that share one pass over the data; they are cheap and many. */
 const COLUMNS_PER_PASS = 16;
-/** Relative error of a product, twice the largest that was measured against float64 (test/golden). */
-const PRODUCT_ERROR = 4e-6;
+/**
+ * The error of a product against float64, in units of what it changes by when the
+ * samples are summed in another order, ‖Av − A′v‖/√2, at most (test/golden). More
+ * than 1, because what rounds within a sample is the same in both.
+ */
+export const ROUNDING_FACTOR = 8;
+/** Relative error of a product at least: a result is stored in float32. */
+const STORED_ERROR = 2 ** -24;
 /**
  * The limit of one operator, sharper with every update: traces first, then round
  * after round of products what the planner says. Ends when the interval is within
@@ -81,6 +91,8 @@ const PRODUCT_ERROR = 4e-6;
  */
 export class LimitStudy {
   private readonly samples: TraceSample[] = [];
+  /** Mean of ‖Ev‖² over probes v, as far as the rounding errors E of a product depend on the order of the samples. */
+  private rounding = 0;
   /** What is left of the operator without the rows that are zero. */
   private live!: Live;
   /** The first probe's, which decides on the depth; null once others need the memory of its basis. */
@@ -159,6 +171,10 @@ export class LimitStudy {
       probes.forEach((probe, i) => this.samples.push(traceSample(probe, round[i]!, this.layout.layers)));
       if (!this.samples.every(({ whole }) => Number.isFinite(whole.squaredNorm))) {
         throw notFinite();
+      }
+      if (first === 0) {
+        this.listener.announce('the same products again, the samples in another order');
+        this.rounding = meanSquaredDifference(round, await this.operator.reordered(probes)) / 2;
       }
       products.push(...round);
       first += width;
@@ -241,12 +257,13 @@ export class LimitStudy {
   }
 
   /**
-   * The same estimate for Lanczos: ‖E‖_F from the relative error of a product,
-   * ‖A‖_F² from the mean of ‖Av‖² over the probes of the trace.
+   * The same estimate for Lanczos: ‖E‖_F² is the mean of ‖Ev‖² over Rademacher probes,
+   * and ‖A‖_F² that of ‖Av‖².
    */
   private productBlur(): number {
     const square = this.samples.reduce((sum, { whole }) => sum + whole.squaredNorm, 0) / this.samples.length;
-    return PRODUCT_ERROR * Math.sqrt(square / this.live.operator.dimension);
+    const error = Math.max(ROUNDING_FACTOR ** 2 * this.rounding, STORED_ERROR ** 2 * square);
+    return Math.sqrt(error / this.live.operator.dimension);
   }
 
   private quadratures(): Spectra {
@@ -258,6 +275,15 @@ export class LimitStudy {
     const blur = this.productBlur();
     return { measure, bounds: withFlatShare(blurredBounds(bounds, blur), this.flat / dimension), blur };
   }
+}
+
+function meanSquaredDifference(these: readonly Float32Array[], those: readonly Float32Array[]): number {
+  let sum = 0;
+  these.forEach((product, i) => {
+    const other = those[i]!;
+    for (let j = 0; j < product.length; j++) sum += (product[j]! - other[j]!) ** 2;
+  });
+  return sum / these.length;
 }
 
 /** An operator without the coordinates that bend nothing, and those that do. */

@@ -4,7 +4,7 @@ import type { Model } from '../graph/model';
 import { splitGraph } from '../graph/passes/split';
 import { elementCount } from '../graph/shapes';
 import type { SymmetricOperator } from '../spectrum/operator';
-import type { Batch } from './batches';
+import { dealtBatches, type Batch } from './batches';
 import type { ParameterLayout } from './parameters';
 import { curvatureProgram, direction, isDirection, product, TARGETS } from './programs';
 
@@ -85,14 +85,27 @@ export class CurvatureOperator implements SymmetricOperator {
   }
 
   /** Sums over batches in float64; one batch's product is float32. */
-  async apply(vectors: readonly Float32Array[]): Promise<Float32Array[]> {
+  apply(vectors: readonly Float32Array[]): Promise<Float32Array[]> {
+    return this.fitting(vectors, ({ batches }) => batches, true);
+  }
+
+  /** The same products with the samples in other batches: what differs is what float32 rounds. */
+  reordered(vectors: readonly Float32Array[]): Promise<Float32Array[]> {
+    return this.fitting(vectors, ({ model, batches }) => dealtBatches(batches, model.input.shape[0]!), false);
+  }
+
+  private async fitting(
+    vectors: readonly Float32Array[],
+    order: (network: BatchedNetwork) => Iterable<Batch>,
+    keep: boolean,
+  ): Promise<Float32Array[]> {
     for (;;) {
       if (this.network !== this.source.network) {
         await this.dispose();
         this.network = this.source.network;
       }
       try {
-        return await this.multiply(vectors);
+        return await this.multiply(vectors, order(this.network), keep);
       } catch (error) {
         if (!(error instanceof OutOfMemoryError)) throw error;
         if (!(await this.source.makeSmaller(this.network, this.engine))) throw error;
@@ -100,23 +113,30 @@ export class CurvatureOperator implements SymmetricOperator {
     }
   }
 
-  private async multiply(vectors: readonly Float32Array[]): Promise<Float32Array[]> {
-    const { batches } = this.network;
+  /** @param keep whether these batches come again, so that what does not depend on the vectors may be kept */
+  private async multiply(
+    vectors: readonly Float32Array[],
+    batches: Iterable<Batch>,
+    keep: boolean,
+  ): Promise<Float32Array[]> {
+    const count = this.network.batches.length;
     const started = performance.now();
     const sums = vectors.map(() => new Float64Array(this.dimension));
-    for (const [index, batch] of batches.entries()) {
+    let index = 0;
+    for (const batch of batches) {
       for (let first = 0; first < vectors.length; first += PROBES_PER_PASS) {
         const part = vectors.slice(first, first + PROBES_PER_PASS);
-        await this.addProducts(part, batch, index, sums.slice(first));
-        await this.onProgress(part.length / batches.length);
+        await this.addProducts(part, batch, keep ? index : Infinity, sums.slice(first));
+        await this.onProgress(part.length / count);
       }
+      index++;
     }
     this.products += vectors.length;
     this.seconds += (performance.now() - started) / 1000;
     return sums.map((sum) => new Float32Array(sum));
   }
 
-  /** One batch's share. */
+  /** One batch's share; what is kept is kept of the batches of the smallest `index`. */
   private async addProducts(
     vectors: readonly Float32Array[],
     batch: Batch,

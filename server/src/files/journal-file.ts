@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
-import type { CurvatureKind } from '../../../protocol/analysis';
-import type { Journal, JournalEntry } from '../analysis/journal';
+import type { JournalledOperator, Journal, JournalEntry } from '../analysis/journal';
 
 /** Beginning of the file; another version of the format is another beginning. */
 const MAGIC = 'pruning-limit journal 1\n';
@@ -14,7 +13,7 @@ const LONGEST_DESCRIPTION = 10_000;
 const LARGEST_FILE = 4 * 2 ** 30;
 
 interface Description {
-  readonly kind: CurvatureKind;
+  readonly kind: JournalledOperator;
   /** SHA-256 of the vectors. */
   readonly vectors: string;
   readonly count: number;
@@ -72,7 +71,7 @@ export class JournalFile implements Journal {
     return this.places.size;
   }
 
-  recall(kind: CurvatureKind, vectors: readonly Float32Array[]): JournalEntry | null {
+  recall(kind: JournalledOperator, vectors: readonly Float32Array[]): JournalEntry | null {
     if (this.places.size === 0) return null;
     const place = this.places.get(nameOf(kind, digest(vectors)));
     if (!place) return null;
@@ -85,7 +84,7 @@ export class JournalFile implements Journal {
     return { products, seconds: place.seconds, at: place.at };
   }
 
-  keep(kind: CurvatureKind, vectors: readonly Float32Array[], { products, seconds, at }: JournalEntry): void {
+  keep(kind: JournalledOperator, vectors: readonly Float32Array[], { products, seconds, at }: JournalEntry): void {
     if (this.failed) return;
     const dimension = products[0]!.length;
     const description: Description = {
@@ -179,7 +178,7 @@ export class JournalFile implements Journal {
   }
 }
 
-function nameOf(kind: CurvatureKind, vectors: string): string {
+function nameOf(kind: JournalledOperator, vectors: string): string {
   return `${kind} ${vectors}`;
 }
 
