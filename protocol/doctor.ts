@@ -9,6 +9,8 @@ export interface DoctorRequest {
   readonly settings: Readonly<Record<string, string | number | boolean>>;
   /** Folders in which TensorFlow.js is looked for. */
   readonly modules: readonly string[];
+  /** Whether it is tried at all: that runs what lies there, and in the folder the program was started in. */
+  readonly trusted: boolean;
   /** Folders in which something is kept between analyses. */
   readonly storage: readonly string[];
 }
@@ -56,6 +58,8 @@ export type DoctorEvent =
 /** Editor → language server. */
 export interface DoctorParams {
   readonly editor: string;
+  /** Whether the workspace is: TensorFlow.js is not looked for in one that is not. */
+  readonly trusted: boolean;
 }
 /** `text` is Markdown, for a bug report. */
 export type DoctorAnswer =

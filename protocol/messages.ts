@@ -139,6 +139,8 @@ export interface JobEvent {
 export interface ServerOptions {
   /** Folder where runs, their results and journals are kept between windows; none are when it is absent. */
   readonly storage?: string;
+  /** File of words in the user's language, as VS Code has them; English when it is absent. */
+  readonly l10n?: string;
 }
 
 /** Server and compute process. Sent with the structured clone algorithm, so arrays travel as raw bytes. */

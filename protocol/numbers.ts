@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import type { Interval, LimitResult, OneShotLimit } from './analysis';
 
 /**
@@ -37,7 +38,8 @@ export function percentRange([low, high]: Interval): string {
 
 /** `[0.669, 0.973]` → `between 66.9 and 97.3 %`. */
 export function betweenText(interval: Interval): string {
-  return `between ${percentRange(interval).replace('–', ' and ')}`;
+  const [low, high] = percentRange(interval).split('–');
+  return high === undefined ? low! : t('between {0} and {1}', low!, high);
 }
 
 /** The headline of a limit: `95.1 % (94.95–95.2 %)`, or that it is open and between what. */
@@ -49,7 +51,7 @@ export function limitText(limit: Pick<LimitResult, 'sparsity' | 'interval' | 're
 
 /** The sentence that answers the user's question. */
 export function headline(limit: LimitResult): string {
-  return limit.resolved ? `Can be pruned to ${limitText(limit)}` : `Unresolved: ${limitText(limit)}`;
+  return `${limit.resolved ? t('Can be pruned to') : t('Unresolved:')} ${limitText(limit)}`;
 }
 
 /** Three significant digits, with an exponent where it is shorter: `0.0087`, `1.2e-5`, `4160`; `–` for what is not known. */
@@ -108,10 +110,10 @@ export function duration(seconds: number): string {
 
 /** What a one-shot limit keeps: `accuracy within 0.5 points`. */
 export function criterionText({ criterion, tolerance }: Pick<OneShotLimit, 'criterion' | 'tolerance'>): string {
-  if (criterion === 'loss') return `loss within ${significant(tolerance)} nats`;
-  if (tolerance === 0) return 'accuracy not below the dense';
+  if (criterion === 'loss') return t('loss within {0} nats', significant(tolerance));
+  if (tolerance === 0) return t('accuracy not below the dense');
   const points = trimmed(100 * tolerance, 2);
-  return `accuracy within ${points} ${points === '1' ? 'point' : 'points'}`;
+  return points === '1' ? t('accuracy within 1 point') : t('accuracy within {0} points', points);
 }
 
 /** `93.2 % (91.4–94.1 %)`. */

@@ -1,19 +1,20 @@
+import { t } from '@vscode/l10n';
 import type { AnalysisEvent, Phase } from './analysis';
 
 /** What a job is doing, in front of the message that says more. */
 export const PHASES: Readonly<Record<Phase, string>> = {
-  reading: 'reading',
-  'loading-data': 'loading data',
-  compiling: 'compiling',
-  evaluating: 'evaluating',
-  trace: 'trace',
+  reading: t('reading'),
+  'loading-data': t('loading data'),
+  compiling: t('compiling'),
+  evaluating: t('evaluating'),
+  trace: t('trace'),
   hessian: 'Hessian',
   ggn: 'Gauss–Newton',
-  path: 'path',
-  layers: 'layers by themselves',
-  measuring: 'measured curve',
-  reporting: 'reporting',
-  pruning: 'pruning',
+  path: t('path'),
+  layers: t('layers by themselves'),
+  measuring: t('measured curve'),
+  reporting: t('reporting'),
+  pruning: t('pruning'),
 };
 
 /** `Hessian: step 12`. */

@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import * as vscode from 'vscode';
 import { checkpointUri, layersUri } from '../../protocol/layers-uri';
 
@@ -36,12 +37,12 @@ async function pickCheckpoint(): Promise<vscode.Uri | undefined> {
   const items = found
     .map((uri) => ({ label: vscode.workspace.asRelativePath(uri), iconPath: new vscode.ThemeIcon('file'), uri }))
     .sort((a, b) => a.label.localeCompare(b.label));
-  const browse = { label: 'Browse…', iconPath: new vscode.ThemeIcon('folder-opened'), uri: undefined };
+  const browse = { label: t('Browse…'), iconPath: new vscode.ThemeIcon('folder-opened'), uri: undefined };
   const picked = await vscode.window.showQuickPick([...items, browse], {
     title: 'Pruning Limit',
-    placeHolder: 'Checkpoint',
+    placeHolder: t('Checkpoint'),
   });
   if (picked !== browse) return picked?.uri;
-  const files = await vscode.window.showOpenDialog({ title: 'Checkpoint', filters: { Checkpoints: EXTENSIONS } });
+  const files = await vscode.window.showOpenDialog({ title: t('Checkpoint'), filters: { Checkpoints: EXTENSIONS } });
   return files?.[0];
 }

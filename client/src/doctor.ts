@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import * as vscode from 'vscode';
 import type { Server } from './language-server';
 
@@ -28,7 +29,7 @@ export class Doctor implements vscode.TextDocumentContentProvider, vscode.Dispos
   async examine(): Promise<void> {
     const options = {
       location: vscode.ProgressLocation.Notification,
-      title: 'Trying the engines of this machine',
+      title: t('Trying the engines of this machine'),
       cancellable: true,
     };
     const answer = await vscode.window.withProgress(options, async (_, token) => {
@@ -47,7 +48,7 @@ export class Doctor implements vscode.TextDocumentContentProvider, vscode.Dispos
 
   async copy(): Promise<void> {
     await vscode.env.clipboard.writeText(this.text);
-    vscode.window.setStatusBarMessage('Doctor: copied', 3000);
+    vscode.window.setStatusBarMessage(t('Doctor: copied'), 3000);
   }
 }
 

@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import * as vscode from 'vscode';
 import { nameOf } from './checkpoint';
 
@@ -13,7 +14,7 @@ export interface Exported {
 export async function saveExport(checkpoint: vscode.Uri, { name, format, content }: Exported): Promise<void> {
   const base = nameOf(checkpoint).replace(/\.[^.]*$/, '');
   const target = await vscode.window.showSaveDialog({
-    title: `Export ${name}`,
+    title: t('Export {0}', name),
     defaultUri: vscode.Uri.joinPath(checkpoint, '..', `${base}-${name}.${format}`),
     filters: { [format.toUpperCase()]: [format] },
   });
@@ -22,6 +23,6 @@ export async function saveExport(checkpoint: vscode.Uri, { name, format, content
     await vscode.workspace.fs.writeFile(target, Buffer.from(content, format === 'png' ? 'base64' : 'utf8'));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    void vscode.window.showErrorMessage(`${nameOf(target)} could not be written: ${reason}`);
+    void vscode.window.showErrorMessage(t('{0} could not be written: {1}', nameOf(target), reason));
   }
 }

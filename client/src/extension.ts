@@ -4,6 +4,8 @@
  * Architecture invariant: nothing here reads a checkpoint or computes. It asks
  * the language server and shows what it answers.
  */
+import { t } from '@vscode/l10n';
+import './l10n';
 import * as vscode from 'vscode';
 import type { AnalysisOptions } from '../../protocol/analysis';
 import { headline } from '../../protocol/numbers';
@@ -18,6 +20,7 @@ import { Pruner } from './prune';
 import { RunCommands } from './run-commands';
 import { RunPanels } from './run-panel';
 import { RunsView } from './runs';
+import { openSample } from './sample';
 import { showStatus } from './status';
 import { installTensorFlow } from './tensorflow';
 import { runWizard } from './wizard';
@@ -48,6 +51,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     doctor: () => doctor.examine(),
     copyDoctor: () => doctor.copy(),
     installTensorFlow: () => installTensorFlow(context.extensionUri),
+    openSample: (place?: unknown) => openSample(context.extensionUri, place),
     openRun: (run?: unknown) => runCommands.open(run),
     compareRuns: (run?: unknown, selected?: unknown) => runCommands.compare(run, selected),
     renameRun: (run?: unknown) => runCommands.rename(run),
@@ -122,7 +126,7 @@ class Editor {
     if (checkpoint && this.jobs.watch(checkpoint)) return this.jobs.cancel(checkpoint);
     const items = running.map(({ checkpoint }) => ({ label: nameOf(checkpoint), checkpoint }));
     const picked =
-      items.length > 0 && (await vscode.window.showQuickPick(items, { placeHolder: 'Analysis to cancel' }));
+      items.length > 0 && (await vscode.window.showQuickPick(items, { placeHolder: t('Analysis to cancel') }));
     if (picked) await this.jobs.cancel(picked.checkpoint);
   }
 
@@ -185,22 +189,22 @@ class Editor {
       await this.tellError(outcome.error.message, answer?.file ?? null);
     } else if (outcome.kind === 'done' && !this.panels.isVisible(checkpoint)) {
       const [limit] = outcome.result.limits;
-      const text = limit ? headline(limit) : 'No limit was computed';
-      const show = 'Show Limit';
+      const text = limit ? headline(limit) : t('No limit was computed');
+      const show = t('Show Limit');
       const picked = await vscode.window.showInformationMessage(`${nameOf(checkpoint)}: ${text}`, show);
       if (picked === show) this.panels.show(checkpoint);
     }
   }
 
   private async tellWritten(file: vscode.Uri): Promise<void> {
-    const open = 'Open';
-    const text = `The data of this checkpoint was noted in ${vscode.workspace.asRelativePath(file)}.`;
+    const open = t('Open');
+    const text = t('The data of this checkpoint was noted in {0}.', vscode.workspace.asRelativePath(file));
     if ((await vscode.window.showInformationMessage(text, open)) === open) await vscode.window.showTextDocument(file);
   }
 
   /** An error with the buttons that lead on: to where it can be put right, and to what the server said. */
   private async tellError(message: string, file: string | null): Promise<void> {
-    const [place, output] = [file === null ? 'Open Settings' : 'Open Analysis File', 'Show Output'];
+    const [place, output] = [file === null ? t('Open Settings') : t('Open Analysis File'), t('Show Output')];
     const picked = await vscode.window.showErrorMessage(message, place, output);
     if (picked === output) this.server.showOutput();
     if (picked !== place) return;
@@ -216,9 +220,9 @@ async function openSettings(): Promise<void> {
 /** An analysis opens files that the workspace names, so it asks for trust like anything that runs its content. */
 async function trusted(): Promise<boolean> {
   if (vscode.workspace.isTrusted) return true;
-  const manage = 'Manage Workspace Trust';
+  const manage = t('Manage Workspace Trust');
   const picked = await vscode.window.showErrorMessage(
-    'Limits are computed, and networks pruned, in trusted workspaces only: that runs a model from this folder.',
+    t('Limits are computed, and networks pruned, in trusted workspaces only: that runs a model from this folder.'),
     manage,
   );
   if (picked === manage) await vscode.commands.executeCommand('workbench.trust.manage');

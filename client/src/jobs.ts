@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import * as vscode from 'vscode';
 import type { AnalysisEvent, AnalysisOptions, AnalysisResult, FailureMessage } from '../../protocol/analysis';
 import type { JobEvent, JobId, ToPanel } from '../../protocol/messages';
@@ -20,7 +21,7 @@ interface Watched {
 
 const LOST: Outcome = {
   kind: 'failed',
-  error: { message: 'language server ended while the analysis ran: compute again', category: 'analysis' },
+  error: { message: t('language server ended while the analysis ran: compute again'), category: 'analysis' },
 };
 
 interface Job extends Watched {
@@ -103,7 +104,14 @@ export class Jobs implements vscode.Disposable {
     }
     let end: Job['end'] = () => undefined;
     const ended = new Promise<Outcome>((resolve) => (end = resolve));
-    const running = { kind: 'running', phase: null, message: 'Starting', fraction: null, elapsed: 0, remaining: null };
+    const running = {
+      kind: 'running',
+      phase: null,
+      message: t('Starting'),
+      fraction: null,
+      elapsed: 0,
+      remaining: null,
+    };
     const job: Job = {
       id,
       checkpoint,
@@ -129,7 +137,7 @@ export class Jobs implements vscode.Disposable {
     return vscode.window.withProgress(
       {
         location: vscode.ProgressLocation.Notification,
-        title: `Pruning limit of ${nameOf(job.checkpoint)}`,
+        title: t('Pruning limit of {0}', nameOf(job.checkpoint)),
         cancellable: true,
       },
       (progress, token) => {

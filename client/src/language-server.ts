@@ -56,6 +56,7 @@ export class Server implements vscode.Disposable {
         ],
         initializationOptions: {
           storage: vscode.Uri.joinPath(storage, 'runs').fsPath,
+          ...(vscode.l10n.uri && { l10n: vscode.l10n.uri.fsPath }),
         } satisfies ServerOptions,
         revealOutputChannelOn: RevealOutputChannelOn.Never,
       },
@@ -127,7 +128,11 @@ export class Server implements vscode.Disposable {
   }
 
   examine(editor: string, token: vscode.CancellationToken): Promise<DoctorAnswer> {
-    return this.client.sendRequest<DoctorAnswer>(Method.doctor, { editor } satisfies DoctorParams, token);
+    return this.client.sendRequest<DoctorAnswer>(
+      Method.doctor,
+      { editor, trusted: vscode.workspace.isTrusted } satisfies DoctorParams,
+      token,
+    );
   }
 
   async cancelJob(job: JobId): Promise<boolean> {

@@ -20,6 +20,8 @@ export function pageHtml(
   data: Readonly<Record<string, string>>,
 ): string {
   const attributes = Object.entries(data).map(([name, value]) => `data-${name}="${escape(value)}"`);
+  // Data in a page of scripts: it must not end its element.
+  const words = vscode.l10n.bundle ? JSON.stringify(vscode.l10n.bundle).replaceAll('<', '\\u003c') : '';
   const nonce = randomBytes(16).toString('base64url');
   const media = (name: string) => webview.asWebviewUri(vscode.Uri.joinPath(mediaRoot(extension), name)).toString();
   const policy = [
@@ -31,7 +33,7 @@ export function pageHtml(
     `style-src ${webview.cspSource} 'nonce-${nonce}'`,
   ].join('; ');
   return `<!DOCTYPE html>
-<html lang="en">
+<html lang="${vscode.l10n.bundle ? vscode.env.language : 'en'}">
   <head>
     <meta charset="utf-8" />
     <meta http-equiv="Content-Security-Policy" content="${policy}" />
@@ -41,6 +43,7 @@ export function pageHtml(
   </head>
   <body>
     <main id="app" ${attributes.join(' ')}></main>
+    <script type="application/json" id="l10n">${words}</script>
     <script nonce="${nonce}" src="${media(`${page}.js`)}"></script>
   </body>
 </html>`;

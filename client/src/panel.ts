@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import * as vscode from 'vscode';
 import type { FromPanel, ToPanel } from '../../protocol/messages';
 import { nameOf } from './checkpoint';
@@ -62,7 +63,7 @@ export class LimitPanels implements vscode.WebviewPanelSerializer, vscode.Dispos
   private adopt(panel: vscode.WebviewPanel, checkpoint: vscode.Uri): void {
     const key = checkpoint.toString();
     const icon = (theme: string) => vscode.Uri.joinPath(this.extension, 'media', `panel-${theme}.svg`);
-    panel.title = `Limit: ${nameOf(checkpoint)}`;
+    panel.title = t('Limit: {0}', nameOf(checkpoint));
     panel.iconPath = { light: icon('light'), dark: icon('dark') };
     panel.webview.options = { enableScripts: true, localResourceRoots: [mediaRoot(this.extension)] };
     panel.webview.onDidReceiveMessage((message: FromPanel) => void this.receive(checkpoint, message));

@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import * as vscode from 'vscode';
 import type { AnalysisResult, FailureMessage } from '../../protocol/analysis';
 import type { JobEvent, PruneParams } from '../../protocol/messages';
@@ -44,7 +45,7 @@ export class Pruner {
   private prune(params: PruneParams, output: vscode.Uri): Thenable<Outcome> {
     const options = {
       location: vscode.ProgressLocation.Notification,
-      title: `Writing ${nameOf(output)}`,
+      title: t('Writing {0}', nameOf(output)),
       cancellable: true,
     };
     return vscode.window.withProgress(options, async (progress, token) => {
@@ -63,7 +64,7 @@ export class Pruner {
           else if (event.job === job) receive(event);
         }),
         this.server.onStop(() => {
-          const message = 'language server ended while the network was pruned: prune again';
+          const message = t('language server ended while the network was pruned: prune again');
           end({ kind: 'failed', error: { message, category: 'analysis' } });
         }),
       ];
@@ -85,15 +86,15 @@ export class Pruner {
 
   private async tell(params: PruneParams, output: vscode.Uri, outcome: Outcome): Promise<void> {
     if (outcome.kind === 'pruned') {
-      const show = 'Show Layers';
+      const show = t('Show Layers');
       const picked = await vscode.window.showInformationMessage(writtenText(output, outcome.result), show);
       if (picked === show) await vscode.commands.executeCommand('pruningLimit.showLayers', output);
     } else if (outcome.kind === 'failed') {
       const { message, reason } = outcome.error;
-      const anyway = 'Prune Anyway';
-      const buttons = reason === 'disconnected' ? [anyway] : ['Show Output'];
+      const anyway = t('Prune Anyway');
+      const buttons = reason === 'disconnected' ? [anyway] : [t('Show Output')];
       const picked = await vscode.window.showErrorMessage(message, ...buttons);
-      if (picked === 'Show Output') this.server.showOutput();
+      if (picked === t('Show Output')) this.server.showOutput();
       if (picked !== anyway) return;
       const again = { ...params, allowDisconnected: true };
       await this.tell(again, output, await this.prune(again, output));
@@ -104,21 +105,28 @@ export class Pruner {
 function writtenText(output: vscode.Uri, { sparsity, kept, weights, measured }: PruneResult): string {
   const share = (correct: number): string => percent(correct / measured!.samples, 2);
   const cost = measured
-    ? ` Accuracy on the samples of the analysis: ${share(measured.before.correct)} → ${share(measured.after.correct)}.`
+    ? ` ${t('Accuracy on the samples of the analysis: {0} → {1}.', share(measured.before.correct), share(measured.after.correct))}`
     : '';
-  return `${vscode.workspace.asRelativePath(output)} was written: ${percent(sparsity)} of the weights are zero, ${kept.toLocaleString('en')} of ${weights.toLocaleString('en')} are kept.${cost}`;
+  const written = t(
+    '{0} was written: {1} of the weights are zero, {2} of {3} are kept.',
+    vscode.workspace.asRelativePath(output),
+    percent(sparsity),
+    kept.toLocaleString('en'),
+    weights.toLocaleString('en'),
+  );
+  return written + cost;
 }
 
 /** Null for the limit; where that is no number the user gives one. Undefined when they do not. */
 async function sparsityFor({ limits: [limit] }: AnalysisResult): Promise<number | null | undefined> {
   if (limit?.resolved) return null;
   const text = await vscode.window.showInputBox({
-    title: 'Prune',
+    title: t('Prune'),
     prompt: limit
-      ? `The limit is not resolved: it lies ${limitText(limit)}. Sparsity to prune to, in percent`
-      : 'No limit was computed. Sparsity to prune to, in percent',
+      ? t('The limit is not resolved: it lies {0}. Sparsity to prune to, in percent', limitText(limit))
+      : t('No limit was computed. Sparsity to prune to, in percent'),
     value: limit ? (Math.floor(limit.interval[0] * 1000) / 10).toString() : '50',
-    validateInput: (value) => (toFraction(value) === undefined ? 'A number from 0 to 100' : undefined),
+    validateInput: (value) => (toFraction(value) === undefined ? t('A number from 0 to 100') : undefined),
   });
   return text === undefined ? undefined : toFraction(text);
 }
@@ -131,15 +139,15 @@ function toFraction(text: string): number | undefined {
 function chooseOutput(checkpoint: vscode.Uri): Thenable<vscode.Uri | undefined> {
   const [, stem, ending] = /^(.+?)((?:\.safetensors\.index)?\.[^.]*)?$/.exec(nameOf(checkpoint))!;
   return vscode.window.showSaveDialog({
-    title: 'Save Pruned Checkpoint',
+    title: t('Save Pruned Checkpoint'),
     // In its own format; to ONNX where the name is made to end so.
     defaultUri: vscode.Uri.joinPath(checkpoint, '..', `${stem}-pruned${ending ?? ''}`),
   });
 }
 
 async function offerToCompute(checkpoint: vscode.Uri): Promise<void> {
-  const compute = 'Compute Pruning Limit';
-  const text = `The limit of ${nameOf(checkpoint)} is not known yet.`;
+  const compute = t('Compute Pruning Limit');
+  const text = t('The limit of {0} is not known yet.', nameOf(checkpoint));
   const picked = await vscode.window.showInformationMessage(text, compute);
   if (picked === compute) await vscode.commands.executeCommand('pruningLimit.compute', checkpoint);
 }

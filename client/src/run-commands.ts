@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import * as vscode from 'vscode';
 import type { EditAnswer } from '../../protocol/messages';
 import type { Run } from '../../protocol/runs';
@@ -37,8 +38,8 @@ export class RunCommands {
     const [run] = this.view.chosen(argument, undefined);
     if (!run) return;
     const name = await vscode.window.showInputBox({
-      title: 'Rename Run',
-      prompt: 'Leave it empty for the name of the checkpoint.',
+      title: t('Rename Run'),
+      prompt: t('Leave it empty for the name of the checkpoint.'),
       value: titleOf(run),
     });
     if (name !== undefined) await this.tell(await this.server.renameRun(run.id, name));
@@ -48,10 +49,10 @@ export class RunCommands {
     const runs = this.view.chosen(argument, selected).filter(({ state }) => state !== 'running');
     const [run] = runs;
     if (!run) return;
-    const what = runs.length > 1 ? `${runs.length} runs` : `the run "${titleOf(run)}"`;
-    const detail = 'Their results go with them; the same question is then computed anew. Checkpoints and data stay.';
-    const yes = 'Delete';
-    if ((await vscode.window.showWarningMessage(`Delete ${what}?`, { modal: true, detail }, yes)) !== yes) return;
+    const question = runs.length > 1 ? t('Delete {0} runs?', runs.length) : t('Delete the run "{0}"?', titleOf(run));
+    const detail = t('Their results go with them; the same question is then computed anew. Checkpoints and data stay.');
+    const yes = t('Delete');
+    if ((await vscode.window.showWarningMessage(question, { modal: true, detail }, yes)) !== yes) return;
     for (const { id } of runs) await this.tell(await this.server.deleteRun(id));
   }
 
@@ -63,23 +64,23 @@ export class RunCommands {
   private async pick(chosen: readonly Run[]): Promise<readonly Run[]> {
     const done = (await this.server.runs()).filter(({ state }) => state === 'done');
     if (done.length < 2) {
-      void vscode.window.showInformationMessage('Two finished runs are needed for a comparison.');
+      void vscode.window.showInformationMessage(t('Two finished runs are needed for a comparison.'));
       return [];
     }
     const items = done.map((run) => ({
       label: titleOf(run),
-      description: new Date(run.started).toLocaleString(),
+      description: new Date(run.started).toLocaleString(vscode.env.language),
       picked: chosen.some(({ id }) => id === run.id),
       run,
     }));
-    const options = { title: 'Compare Runs', placeHolder: 'Two or more runs', canPickMany: true } as const;
+    const options = { title: t('Compare Runs'), placeHolder: t('Two or more runs'), canPickMany: true } as const;
     const picked = await vscode.window.showQuickPick(items, options);
     return picked?.map(({ run }) => run) ?? [];
   }
 
   private async explain(run: Run): Promise<void> {
-    const output = 'Show Output';
-    if ((await vscode.window.showErrorMessage(run.error ?? 'The run failed.', output)) === output) {
+    const output = t('Show Output');
+    if ((await vscode.window.showErrorMessage(run.error ?? t('The run failed.'), output)) === output) {
       this.server.showOutput();
     }
   }

@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import * as vscode from 'vscode';
 import type { FromRuns, ToRuns } from '../../protocol/messages';
 import type { Run } from '../../protocol/runs';
@@ -39,7 +40,7 @@ export class RunPanels implements vscode.WebviewPanelSerializer, vscode.Disposab
 
   private adopt(panel: vscode.WebviewPanel, ids: readonly string[]): void {
     const icon = (theme: string) => vscode.Uri.joinPath(this.extension, 'media', `panel-${theme}.svg`);
-    panel.title = ids.length > 1 ? 'Comparison' : 'Run';
+    panel.title = ids.length > 1 ? t('Comparison') : t('Run');
     panel.iconPath = { light: icon('light'), dark: icon('dark') };
     panel.webview.options = { enableScripts: true, localResourceRoots: [mediaRoot(this.extension)] };
     panel.webview.onDidReceiveMessage(async (message: FromRuns) => {
@@ -63,7 +64,7 @@ export class RunPanels implements vscode.WebviewPanelSerializer, vscode.Disposab
       if (run && result) runs.push({ title: titleOf(run), started: run.started, result });
     }
     const [first] = runs;
-    if (first) panel.title = runs.length > 1 ? `Comparison of ${runs.length} runs` : `Run: ${first.title}`;
+    if (first) panel.title = runs.length > 1 ? t('Comparison of {0} runs', runs.length) : t('Run: {0}', first.title);
     await panel.webview.postMessage({ kind: 'runs', runs } satisfies ToRuns);
   }
 }

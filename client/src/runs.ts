@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import * as vscode from 'vscode';
 import { duration, limitText, operatorName, percentRange } from '../../protocol/numbers';
 import type { Run, RunLimit } from '../../protocol/runs';
@@ -66,7 +67,7 @@ export class RunsView implements vscode.TreeDataProvider<Run>, vscode.Disposable
     item.accessibilityInformation = {
       label: [...new Set([titleOf(run), STATES[run.state], item.description])].join(', '),
     };
-    item.command = { title: 'Open Report', command: 'pruningLimit.openRun', arguments: [run] };
+    item.command = { title: t('Open Report'), command: 'pruningLimit.openRun', arguments: [run] };
     return item;
   }
 
@@ -103,10 +104,10 @@ function isRun(value: unknown): value is Run {
 }
 
 const STATES: Readonly<Record<Run['state'], string>> = {
-  running: 'running',
-  done: 'done',
-  failed: 'failed',
-  cancelled: 'cancelled',
+  running: t('running'),
+  done: t('done'),
+  failed: t('failed'),
+  cancelled: t('cancelled'),
 };
 
 const ICONS: Readonly<Record<Run['state'], vscode.ThemeIcon>> = {
@@ -118,31 +119,31 @@ const ICONS: Readonly<Record<Run['state'], vscode.ThemeIcon>> = {
 
 /** `42 %, 66.9–97.3 %, 3 min left` */
 function progressOf(job: ReturnType<Jobs['watch']>): string {
-  if (!job) return 'in another window';
+  if (!job) return t('in another window');
   const { fraction, remaining } = job.running;
   const [limit] = job.partial?.result.limits ?? [];
   return [
-    fraction === null ? 'starting' : `${Math.floor(fraction * 100)} %`,
+    fraction === null ? t('starting') : `${Math.floor(fraction * 100)} %`,
     limit && percentRange(limit.interval),
-    remaining !== null && `${duration(remaining)} left`,
+    remaining !== null && t('{0} left', duration(remaining)),
   ]
     .filter(Boolean)
     .join(', ');
 }
 
 function answerOf(run: Run): string {
-  if (run.state === 'failed') return run.error ?? 'failed';
-  if (run.state === 'cancelled') return 'cancelled';
+  if (run.state === 'failed') return run.error ?? t('failed');
+  if (run.state === 'cancelled') return t('cancelled');
   const [limit] = run.limits;
-  return limit ? limitText(limit) : 'no limit computed';
+  return limit ? limitText(limit) : t('no limit computed');
 }
 
 function tooltipOf(run: Run): string {
   const limit = (one: RunLimit): string => `${operatorName[one.operator]}: ${limitText(one)}`;
   return [
     run.checkpoint,
-    `started ${new Date(run.started).toLocaleString()}`,
-    run.ended !== null && `${STATES[run.state]} after ${duration((run.ended - run.started) / 1000)}`,
+    t('started {0}', new Date(run.started).toLocaleString(vscode.env.language)),
+    run.ended !== null && t('{0} after {1}', STATES[run.state], duration((run.ended - run.started) / 1000)),
     ...run.limits.map(limit),
     run.error,
   ]

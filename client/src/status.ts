@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import * as vscode from 'vscode';
 import { nameOf } from './checkpoint';
 import type { Jobs } from './jobs';
@@ -17,11 +18,15 @@ export function showStatus(jobs: Jobs): vscode.Disposable {
     const { fraction, message } = first.running;
     const share = fraction === null ? '' : ` ${Math.floor(fraction * 100)} %`;
     item.text =
-      running.length > 1 ? `$(sync~spin) ${running.length} pruning limits` : `$(sync~spin) Pruning limit${share}`;
+      running.length > 1
+        ? `$(sync~spin) ${t('{0} pruning limits', running.length)}`
+        : `$(sync~spin) ${t('Pruning limit')}${share}`;
     item.tooltip = running.length > 1 ? running.map(({ checkpoint }) => nameOf(checkpoint)).join('\n') : message;
-    item.accessibilityInformation = { label: `Computing the pruning limit of ${nameOf(first.checkpoint)}${share}` };
+    item.accessibilityInformation = {
+      label: `${t('Computing the pruning limit of {0}', nameOf(first.checkpoint))}${share}`,
+    };
     item.command = {
-      title: 'Show Limit',
+      title: t('Show Limit'),
       command: 'pruningLimit.showPanel',
       arguments: [first.checkpoint.toString()],
     };

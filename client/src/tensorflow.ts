@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import { spawn } from 'node:child_process';
 import * as vscode from 'vscode';
 
@@ -7,7 +8,7 @@ interface Choice extends vscode.QuickPickItem {
 
 const CHOICES: readonly Choice[] = [
   { label: 'CPU', description: '@tensorflow/tfjs-node', flags: [] },
-  { label: 'NVIDIA GPU', description: '@tensorflow/tfjs-node-gpu, CUDA 11.2 and cuDNN 8', flags: ['--gpu'] },
+  { label: 'NVIDIA GPU', description: '@tensorflow/tfjs-node-gpu, CUDA 11.2, cuDNN 8', flags: ['--gpu'] },
 ];
 
 /**
@@ -17,22 +18,22 @@ const CHOICES: readonly Choice[] = [
  */
 export async function installTensorFlow(extension: vscode.Uri): Promise<void> {
   const choice = await vscode.window.showQuickPick(CHOICES, {
-    title: 'Install TensorFlow.js for the provider tfjs',
-    placeHolder: 'Downloads some 200 MB with npm and runs the install script of the package',
+    title: t('Install TensorFlow.js for the provider tfjs'),
+    placeHolder: t('Downloads some 200 MB with npm and runs the install script of the package'),
   });
   if (choice === undefined) return;
   const cli = vscode.Uri.joinPath(extension, 'dist', 'cli.js').fsPath;
   const options = {
     location: vscode.ProgressLocation.Notification,
-    title: 'Installing TensorFlow.js',
+    title: t('Installing TensorFlow.js'),
     cancellable: true,
   };
   const failure = await vscode.window.withProgress(options, (_, token) =>
     run([cli, 'install-tensorflow', ...choice.flags], token),
   );
   if (failure === undefined) {
-    const use = 'Use It';
-    const answer = await vscode.window.showInformationMessage('TensorFlow.js is installed and works.', use);
+    const use = t('Use It');
+    const answer = await vscode.window.showInformationMessage(t('TensorFlow.js is installed and works.'), use);
     if (answer === use) {
       const settings = vscode.workspace.getConfiguration('pruningLimit');
       await settings.update('engine.provider', 'tfjs', vscode.ConfigurationTarget.Global);
@@ -59,12 +60,12 @@ function run(args: readonly string[], token: vscode.CancellationToken): Promise<
     else child.kill();
   });
   return new Promise((resolve) => {
-    child.once('error', (error) => resolve(`TensorFlow.js could not be installed: ${error.message}`));
+    child.once('error', (error) => resolve(t('TensorFlow.js could not be installed: {0}', error.message)));
     child.once('close', (status) => {
       if (status === 0) return resolve(undefined);
       if (token.isCancellationRequested) return resolve('');
       const last = words.trim().split('\n').at(-1)!;
-      resolve(last.replace(/^pruning-limit: /, '') || 'TensorFlow.js could not be installed');
+      resolve(last.replace(/^pruning-limit: /, '') || t('TensorFlow.js could not be installed'));
     });
   });
 }

@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import { dirname, isAbsolute, relative } from 'node:path';
 
 /** What the wizard asks. */
@@ -44,7 +45,7 @@ export function entryFor(file: string, checkpoint: string, answers: Answers): En
 export function addAnalysis(text: string | undefined, entry: Entry): string {
   const file = (text === undefined ? { analyses: [] } : JSON.parse(text)) as { analyses?: unknown };
   if (typeof file !== 'object' || file === null || !Array.isArray(file.analyses)) {
-    throw new Error('pruning-limit.json has no list "analyses": add one, or delete the file');
+    throw new Error(t('pruning-limit.json has no list "analyses": add one, or delete the file'));
   }
   const written = JSON.stringify({ ...file, analyses: [entry, ...(file.analyses as unknown[])] }, null, 2);
   // Lists of numbers read best on one line.

@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import * as vscode from 'vscode';
 import { NORMALIZATION_PRESETS } from '../../protocol/presets';
 import { nameOf } from './checkpoint';
@@ -21,13 +22,13 @@ class Back extends Error {}
  */
 export async function runWizard(checkpoint: vscode.Uri, existing: string | null): Promise<vscode.Uri | undefined> {
   const answers: { path?: vscode.Uri; split?: Answers['split']; scale?: number; normalize?: Normalize } = {};
-  const title = `Pruning limit of ${nameOf(checkpoint)}`;
+  const title = t('Pruning limit of {0}', nameOf(checkpoint));
   const steps: ((step: number) => Promise<void>)[] = [
     async (step) =>
-      void (answers.path = await ask(title, 'Where are the samples?', step, await dataChoices(checkpoint))),
-    async (step) => void (answers.split = await ask(title, 'Which part of the data?', step, splitChoices)),
-    async (step) => void (answers.scale = await ask(title, 'How are raw values scaled?', step, scaleChoices)),
-    async (step) => void (answers.normalize = await ask(title, 'How are they normalised?', step, normalizeChoices)),
+      void (answers.path = await ask(title, t('Where are the samples?'), step, await dataChoices(checkpoint))),
+    async (step) => void (answers.split = await ask(title, t('Which part of the data?'), step, splitChoices)),
+    async (step) => void (answers.scale = await ask(title, t('How are raw values scaled?'), step, scaleChoices)),
+    async (step) => void (answers.normalize = await ask(title, t('How are they normalised?'), step, normalizeChoices)),
   ];
   for (let step = 0; step < steps.length;) {
     try {
@@ -100,7 +101,7 @@ async function dataChoices(checkpoint: vscode.Uri): Promise<Choice<vscode.Uri>[]
   const found = await detectData(checkpoint);
   const near = found.map((uri): Choice<vscode.Uri> => ({
     label: vscode.workspace.asRelativePath(uri),
-    description: 'looks like data',
+    description: t('looks like data'),
     iconPath: new vscode.ThemeIcon('database'),
     answer: () => uri,
   }));
@@ -110,15 +111,15 @@ async function dataChoices(checkpoint: vscode.Uri): Promise<Choice<vscode.Uri>[]
     answer: async () =>
       (
         await vscode.window.showOpenDialog({
-          title: 'Samples',
-          openLabel: 'Use',
+          title: t('Samples'),
+          openLabel: t('Use'),
           defaultUri: vscode.Uri.joinPath(checkpoint, '..'),
           canSelectFolders: folder,
           canSelectFiles: !folder,
         })
       )?.[0],
   });
-  return [...near, browse('Choose a folder…', 'folder-opened', true), browse('Choose a file…', 'file', false)];
+  return [...near, browse(t('Choose a folder…'), 'folder-opened', true), browse(t('Choose a file…'), 'file', false)];
 }
 
 /** Folders that hold files of a known data set format, the nearest to the checkpoint first. */
@@ -136,22 +137,22 @@ async function detectData(checkpoint: vscode.Uri): Promise<vscode.Uri[]> {
 
 const splitChoices: Choice<Answers['split']>[] = [
   {
-    label: 'Test',
-    description: 'the samples held back from training, or all where there is only one part',
+    label: t('Test'),
+    description: t('the samples held back from training, or all where there is only one part'),
     answer: () => 'test',
   },
-  { label: 'Train', description: 'the samples the network was trained on', answer: () => 'train' },
+  { label: t('Train'), description: t('the samples the network was trained on'), answer: () => 'train' },
 ];
 
 const scaleChoices: Choice<number>[] = [
-  { label: 'Divide by 255', description: 'bytes become numbers from 0 to 1', answer: () => 255 },
-  { label: 'Leave as they are', description: 'the stored numbers are the input', answer: () => 1 },
+  { label: t('Divide by 255'), description: t('bytes become numbers from 0 to 1'), answer: () => 255 },
+  { label: t('Leave as they are'), description: t('the stored numbers are the input'), answer: () => 1 },
   {
-    label: 'Divide by another number…',
+    label: t('Divide by another number…'),
     answer: async () => {
       const text = await vscode.window.showInputBox({
-        prompt: 'Raw values are divided by',
-        validateInput: (value) => (Number(value) > 0 ? undefined : 'A number above 0'),
+        prompt: t('Raw values are divided by'),
+        validateInput: (value) => (Number(value) > 0 ? undefined : t('A number above 0')),
       });
       return text === undefined ? undefined : Number(text);
     },
@@ -159,17 +160,17 @@ const scaleChoices: Choice<number>[] = [
 ];
 
 const normalizeChoices: Choice<Normalize>[] = [
-  { label: 'Not at all', description: 'after the scale, values go in as they are', answer: () => null },
+  { label: t('Not at all'), description: t('after the scale, values go in as they are'), answer: () => null },
   ...NORMALIZATION_PRESETS.map(({ label, mean, deviation }): Choice<Normalize> => ({
     label,
-    description: `mean ${mean.join(', ')}; deviation ${deviation.join(', ')}`,
+    description: t('mean {0}; deviation {1}', mean.join(', '), deviation.join(', ')),
     answer: () => ({ mean, deviation }),
   })),
   {
-    label: 'Other values…',
+    label: t('Other values…'),
     answer: async () => {
-      const mean = await numbers('Mean of every channel, separated by commas', () => true);
-      const deviation = mean && (await numbers('Deviation of every channel', (n) => n > 0, mean.length));
+      const mean = await numbers(t('Mean of every channel, separated by commas'), () => true);
+      const deviation = mean && (await numbers(t('Deviation of every channel'), (n) => n > 0, mean.length));
       return deviation && { mean, deviation };
     },
   },
@@ -183,8 +184,8 @@ async function numbers(prompt: string, allowed: (n: number) => boolean, count?: 
     validateInput: (value) => {
       const values = parse(value);
       if (!values.every((n) => Number.isFinite(n) && allowed(n)))
-        return 'Numbers separated by commas, such as 0.5, 0.5';
-      return count === undefined || values.length === count ? undefined : `${count} numbers, one per channel`;
+        return t('Numbers separated by commas, such as 0.5, 0.5');
+      return count === undefined || values.length === count ? undefined : t('{0} numbers, one per channel', count);
     },
   });
   return text === undefined ? undefined : parse(text);

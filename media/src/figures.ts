@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import type { PartialResult } from '../../protocol/analysis';
 import { fill, h } from './dom';
 import { pngBase64, svgText } from './export';
@@ -17,6 +18,10 @@ export type Export = (name: string, format: 'svg' | 'csv' | 'png', content: stri
 /** Puts a drawing into the page; its style element needs the page's nonce to be heard. */
 export function place(holder: Element, drawing: Element, nonce: string): void {
   for (const style of drawing.querySelectorAll('style')) style.nonce = nonce;
+  // To a screen reader a drawing is one picture with one name; its numbers are in the table.
+  for (const svg of [drawing, ...drawing.querySelectorAll('svg')])
+    if (svg.matches('svg')) svg.setAttribute('role', 'img');
+  for (const part of drawing.querySelectorAll('g[aria-label]')) part.removeAttribute('aria-label');
   fill(holder, drawing);
 }
 
@@ -53,7 +58,7 @@ export class Figures {
 class FigureBox {
   readonly element: HTMLElement;
   private readonly holder = h('div', { class: 'plot' });
-  private readonly data = h('div', { class: 'table' });
+  private readonly data: HTMLElement;
   private readonly details: HTMLDetailsElement;
   private result: PartialResult | undefined;
 
@@ -70,12 +75,19 @@ class FigureBox {
         {
           type: 'button',
           class: 'quiet',
-          'aria-label': `Export ${figure.title} as ${format.toUpperCase()}`,
+          'aria-label': t('Export {0} as {1}', figure.title, format.toUpperCase()),
           click: async () => save?.(figure.name, format, await content()),
         },
         format.toUpperCase(),
       );
-    this.details = h('details', { toggle: () => this.fillTable() }, h('summary', {}, 'Data'), this.data);
+    // It scrolls, so a keyboard has to reach it.
+    this.data = h('div', {
+      class: 'table',
+      tabindex: 0,
+      role: 'region',
+      'aria-label': `${t('Data')}: ${figure.title}`,
+    });
+    this.details = h('details', { toggle: () => this.fillTable() }, h('summary', {}, t('Data')), this.data);
     this.element = h(
       'section',
       { class: `figure ${figure.name}`, 'aria-labelledby': id, hidden: true },

@@ -1,4 +1,6 @@
 /** The limit panel: what the extension host says, drawn; what the user does, said back. */
+import './l10n';
+import { t } from '@vscode/l10n';
 import type { AnalysisResult, PartialResult } from '../../protocol/analysis';
 import type { FromPanel, ToPanel } from '../../protocol/messages';
 import { duration } from '../../protocol/numbers';
@@ -33,34 +35,34 @@ const checkpoint = app.dataset['checkpoint']!;
 const restored = host.getState();
 let state: State = restored?.checkpoint === checkpoint ? restored : { checkpoint };
 
-const status = h('section', { class: 'status', 'aria-label': 'Progress', hidden: true });
+const status = h('section', { class: 'status', 'aria-label': t('Progress'), hidden: true });
 const notice = h('p', { class: 'notice', role: 'alert', hidden: true });
 const convergence = h('div', { class: 'plot' });
 const convergenceBox = h(
   'section',
-  { class: 'figure convergence', 'aria-label': 'How the answer sharpens', hidden: true },
-  h('header', {}, h('h2', {}, 'Convergence')),
+  { class: 'figure convergence', 'aria-label': t('How the answer sharpens'), hidden: true },
+  h('header', {}, h('h2', {}, t('Convergence'))),
   convergence,
 );
 const summary = new Summary((layer) => host.postMessage({ kind: 'openLayers', layer }));
 const figures = new Figures(nonce, (name, format, content) =>
   host.postMessage({ kind: 'export', name, format, content }),
 );
-const compute = h('button', { type: 'button', click: () => host.postMessage({ kind: 'compute' }) }, 'Compute');
+const compute = h('button', { type: 'button', click: () => host.postMessage({ kind: 'compute' }) }, t('Compute'));
 const layers = h(
   'button',
   { type: 'button', class: 'secondary', click: () => host.postMessage({ kind: 'openLayers' }) },
-  'Show Layers',
+  t('Show Layers'),
 );
 const prune = h(
   'button',
   { type: 'button', class: 'secondary', hidden: true, click: () => host.postMessage({ kind: 'prune' }) },
-  'Prune at Limit…',
+  t('Prune at Limit…'),
 );
 const bar = h('div', {
   class: 'bar',
   role: 'progressbar',
-  'aria-label': 'Progress of the analysis',
+  'aria-label': t('Progress of the analysis'),
   'aria-valuemin': 0,
   'aria-valuemax': 100,
 });
@@ -69,7 +71,7 @@ const clock = h('p', { class: 'clock' });
 const cancel = h(
   'button',
   { type: 'button', class: 'secondary', click: () => host.postMessage({ kind: 'cancel' }) },
-  'Cancel',
+  t('Cancel'),
 );
 fill(status, h('div', { class: 'line' }, phase, clock, cancel), bar);
 
@@ -102,7 +104,7 @@ function showRunning(running: Running): void {
   prune.hidden = true;
   phase.textContent = running.message;
   const done = running.fraction;
-  const remaining = running.remaining === null ? '' : `, about ${duration(running.remaining)} left`;
+  const remaining = running.remaining === null ? '' : `, ${t('about {0} left', duration(running.remaining))}`;
   clock.textContent = running.elapsed > 0 ? `${duration(running.elapsed)}${remaining}` : '';
   bar.classList.toggle('endless', done === null);
   if (done === null) bar.removeAttribute('aria-valuenow');
@@ -115,7 +117,7 @@ function showEnd(): void {
   compute.hidden = false;
   // Only a whole analysis is kept by the server, and has a limit to prune to.
   prune.hidden = state.stage !== 'done';
-  compute.textContent = state.result ? 'Compute Again' : 'Compute';
+  compute.textContent = state.result ? t('Compute Again') : t('Compute');
 }
 
 function showNotice(text: string, failure: boolean): void {
@@ -191,7 +193,7 @@ window.addEventListener('message', ({ data }: MessageEvent<ToPanel>) => {
       break;
     case 'idle':
       stop();
-      if (!state.result) showNotice('Nothing was computed for this checkpoint yet.', false);
+      if (!state.result) showNotice(t('Nothing was computed for this checkpoint yet.'), false);
       break;
     case 'running':
       // A new job starts from nothing; a panel that was opened in the middle keeps what it had.
@@ -218,7 +220,10 @@ window.addEventListener('message', ({ data }: MessageEvent<ToPanel>) => {
       break;
     case 'cancelled':
       stop();
-      showNotice(state.stage === 'stopped' ? 'Cancelled. What is below was measured before.' : 'Cancelled.', false);
+      showNotice(
+        state.stage === 'stopped' ? t('Cancelled. What is below was measured before.') : t('Cancelled.'),
+        false,
+      );
       break;
     case 'failed':
       stop();

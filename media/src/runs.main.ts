@@ -1,4 +1,6 @@
 /** Past runs: the report of one, or several side by side. */
+import './l10n';
+import { t } from '@vscode/l10n';
 import type { AnalysisResult, CurvatureKind } from '../../protocol/analysis';
 import type { FromRuns, ToRuns } from '../../protocol/messages';
 import { grouped, limitText, percent, significant } from '../../protocol/numbers';
@@ -35,7 +37,11 @@ function column({ title, started, result }: ShownRun, index: number): HTMLElemen
       'header',
       { class: 'title' },
       h('h1', { id }, title),
-      h('p', { class: 'path', title: checkpoint }, `${new Date(started).toLocaleString()}, ${checkpoint}`),
+      h(
+        'p',
+        { class: 'path', title: checkpoint },
+        `${new Date(started).toLocaleString(document.documentElement.lang)}, ${checkpoint}`,
+      ),
     ),
     summary.element,
     figures.element,
@@ -55,19 +61,19 @@ function comparison(runs: readonly ShownRun[]): HTMLElement {
   const columns: readonly [string, (run: ShownRun) => string][] = [
     ['Hessian', ({ result }) => limit(result, 'hessian')],
     ['Gauss–Newton', ({ result }) => limit(result, 'ggn')],
-    ['Loss', ({ result }) => significant(result.loss, 4)],
-    ['Accuracy', ({ result: { accuracy } }) => percent(accuracy.correct / Math.max(1, accuracy.total), 2)],
-    ['Tolerance ε', ({ result }) => significant(result.epsilon.value)],
-    ['Samples', ({ result }) => grouped(result.data.samples)],
-    ['Weights', ({ result }) => grouped(result.parameters.prunable)],
+    [t('Loss'), ({ result }) => significant(result.loss, 4)],
+    [t('Accuracy'), ({ result: { accuracy } }) => percent(accuracy.correct / Math.max(1, accuracy.total), 2)],
+    [t('Tolerance ε'), ({ result }) => significant(result.epsilon.value)],
+    [t('Samples'), ({ result }) => grouped(result.data.samples)],
+    [t('Weights'), ({ result }) => grouped(result.parameters.prunable)],
   ];
   return h(
     'div',
-    { class: 'comparison' },
+    { class: 'comparison', tabindex: 0, role: 'region', 'aria-label': t('Comparison of runs') },
     h(
       'table',
       {},
-      h('caption', { class: 'hidden' }, 'Comparison of runs'),
+      h('caption', { class: 'hidden' }, t('Comparison of runs')),
       h(
         'thead',
         {},
@@ -93,13 +99,19 @@ window.addEventListener('message', ({ data }: MessageEvent<ToRuns>) => {
   if (data.kind !== 'runs') return;
   const { runs } = data;
   if (runs.length === 0) {
-    fill(app, h('p', { class: 'notice', role: 'alert' }, 'This run has no result, or was deleted.'));
+    fill(app, h('p', { class: 'notice', role: 'alert' }, t('This run has no result, or was deleted.')));
     return;
   }
   fill(
     app,
     runs.length > 1 && comparison(runs),
-    h('div', { class: `runs ${runs.length > 1 ? 'several' : 'single'}` }, ...runs.map(column)),
+    runs.length > 1
+      ? h(
+          'div',
+          { class: 'runs several', tabindex: 0, role: 'region', 'aria-label': t('Runs side by side') },
+          ...runs.map(column),
+        )
+      : h('div', { class: 'runs single' }, ...runs.map(column)),
   );
 });
 

@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import type { AnalysisResult, LimitResult, OneShotLimit, PartialResult } from '../../protocol/analysis';
 import {
   criterionText,
@@ -12,6 +13,7 @@ import {
 } from '../../protocol/numbers';
 import { SEVERITY } from '../../protocol/severity';
 import { fill, h } from './dom';
+import { splitName } from './plots/measured';
 import { whyOpen } from './open-limit';
 
 /** Where an analysis is: its numbers may still sharpen, are as sharp as asked or affordable, or were left as they were. */
@@ -19,7 +21,7 @@ export type Stage = 'running' | 'done' | 'stopped';
 
 /** The answer in words: headline, both operators, what it rests on, and what to beware of. */
 export class Summary {
-  readonly element = h('section', { class: 'summary', 'aria-label': 'Result' });
+  readonly element = h('section', { class: 'summary', 'aria-label': t('Result') });
 
   /** @param openLayer shows a layer in the layer summary; absent where there is none */
   constructor(private readonly openLayer?: (layer: string) => void) {}
@@ -36,7 +38,7 @@ export class Summary {
       first
         ? headlineElement(first, result.parameters.prunable, stage)
         : stage === 'done' &&
-            h('p', { class: 'headline open' }, 'No limit was computed: the budget allowed no Lanczos step'),
+            h('p', { class: 'headline open' }, t('No limit was computed: the budget allowed no Lanczos step')),
       result.limits.length > 0 && limitsTable(result.limits),
       ...result.limits.map(({ operator, method }) =>
         h('p', { class: 'detail' }, `${operatorName[operator]}: ${method}.`),
@@ -50,10 +52,15 @@ export class Summary {
 
 function headlineElement(limit: LimitResult, prunable: number, stage: Stage): HTMLElement {
   const [answer, range] = limitText(limit).split(' (');
-  const lead = limit.resolved ? 'Can be pruned to ' : stage === 'running' ? 'So far ' : 'Unresolved: ';
+  const lead = limit.resolved ? t('Can be pruned to') : stage === 'running' ? t('So far') : t('Unresolved:');
   const kept = (fraction: number) => grouped(fraction * prunable);
   const detail = limit.resolved
-    ? `Keeps ${percentRange([1 - limit.interval[1], 1 - limit.interval[0]])} of ${grouped(prunable)} weights, about ${kept(limit.keep)}.`
+    ? t(
+        'Keeps {0} of {1} weights, about {2}.',
+        percentRange([1 - limit.interval[1], 1 - limit.interval[0]]),
+        grouped(prunable),
+        kept(limit.keep),
+      )
     : whyOpen(limit.end, stage === 'running');
   return h(
     'div',
@@ -61,7 +68,7 @@ function headlineElement(limit: LimitResult, prunable: number, stage: Stage): HT
     h(
       'p',
       { class: `headline${limit.resolved ? '' : ' open'}` },
-      lead,
+      `${lead} `,
       h('strong', {}, answer!),
       range !== undefined && h('span', { class: 'range' }, ` (${range}`),
     ),
@@ -82,7 +89,7 @@ function limitsTable(limits: readonly LimitResult[]): HTMLElement {
   return h(
     'table',
     { class: 'limits' },
-    h('caption', { class: 'hidden' }, 'Limits by operator'),
+    h('caption', { class: 'hidden' }, t('Limits by operator')),
     h(
       'thead',
       {},
@@ -98,25 +105,30 @@ function limitsTable(limits: readonly LimitResult[]): HTMLElement {
     h(
       'tbody',
       {},
-      row('Sparsity at the limit', (limit) => (limit.resolved ? limitText(limit) : percentRange(limit.interval))),
+      row(t('Sparsity at the limit'), (limit) => (limit.resolved ? limitText(limit) : percentRange(limit.interval))),
       row(
-        'Bounds on keep',
+        t('Bounds on keep'),
         ({ lower, upper }) => percentRange([lower, upper]),
-        `A random subspace of fewer dimensions misses the tolerance and one of more meets it, with probability ${percent(1 - limits[0]!.eta, 0)} each. A network is no random subspace.`,
+        t(
+          'A random subspace of fewer dimensions misses the tolerance and one of more meets it, with probability {0} each. A network is no random subspace.',
+          percent(1 - limits[0]!.eta, 0),
+        ),
       ),
-      row('Bound from the trace alone', ({ traceBound }) => percent(traceBound), 'On the safe side of the limit'),
+      row(t('Bound from the trace alone'), ({ traceBound }) => percent(traceBound), t('On the safe side of the limit')),
       row(
-        'Optimistic end',
+        t('Optimistic end'),
         ({ sharp }) => percent(sharp),
-        'If the kept weights could be re-optimised in a random subspace. A network is not that model: read it as an upper end only.',
+        t(
+          'If the kept weights could be re-optimised in a random subspace. A network is not that model: read it as an upper end only.',
+        ),
       ),
-      row('Trace', bracketed),
+      row(t('Trace'), bracketed),
       row(
-        'Eigenvalues',
+        t('Eigenvalues'),
         ({ curvature }) => `${significant(curvature.lambdaMin)} … ${significant(curvature.lambdaMax)}`,
       ),
-      row('Lanczos steps, probes', ({ curvature }) =>
-        curvature.exact ? 'whole matrix: every eigenvalue' : `${curvature.steps}, ${curvature.probes}`,
+      row(t('Lanczos steps, probes'), ({ curvature }) =>
+        curvature.exact ? t('whole matrix: every eigenvalue') : `${curvature.steps}, ${curvature.probes}`,
       ),
     ),
   );
@@ -134,16 +146,20 @@ function oneShotTable({ measured }: PartialResult): HTMLElement | false {
   return h(
     'table',
     { class: 'limits' },
-    h('caption', { class: 'hidden' }, 'Measured limits of pruning at once'),
+    h('caption', { class: 'hidden' }, t('Measured limits of pruning at once')),
     h(
       'thead',
       {},
       h(
         'tr',
         {},
-        h('th', { scope: 'col', title: 'Without retraining; with the 95 % interval' }, 'Pruned at once, measured'),
+        h(
+          'th',
+          { scope: 'col', title: t('Without retraining; with the 95 % interval') },
+          t('Pruned at once, measured'),
+        ),
         ...splits.map(({ split, samples }) =>
-          h('th', { scope: 'col', class: 'number' }, `${grouped(samples)} ${split}`),
+          h('th', { scope: 'col', class: 'number' }, `${grouped(samples)} ${splitName[split]}`),
         ),
       ),
     ),
@@ -170,7 +186,7 @@ function warningList({ warnings }: PartialResult, openLayer?: (layer: string) =>
   if (warnings.length === 0) return false;
   return h(
     'ul',
-    { class: 'warnings', 'aria-label': 'Warnings' },
+    { class: 'warnings', 'aria-label': t('Warnings') },
     ...warnings.map(({ code, message, layer }) =>
       h(
         'li',
@@ -179,7 +195,7 @@ function warningList({ warnings }: PartialResult, openLayer?: (layer: string) =>
         h('span', {}, message),
         layer !== undefined &&
           openLayer !== undefined &&
-          h('button', { type: 'button', class: 'link', click: () => openLayer(layer) }, 'Show layer'),
+          h('button', { type: 'button', class: 'link', click: () => openLayer(layer) }, t('Show layer')),
       ),
     ),
   );
@@ -192,7 +208,11 @@ const SIGNS = {
 
 /** Drawn, because not every font has the characters. */
 function sign(severity: keyof typeof SIGNS): HTMLElement {
-  const holder = h('span', { class: 'sign', role: 'img', 'aria-label': severity });
+  const holder = h('span', {
+    class: 'sign',
+    role: 'img',
+    'aria-label': severity === 'warning' ? t('Warning') : t('Information'),
+  });
   const name = 'http://www.w3.org/2000/svg';
   const svg = document.createElementNS(name, 'svg');
   const path = document.createElementNS(name, 'path');
@@ -208,26 +228,35 @@ function facts(result: PartialResult | AnalysisResult, cached: number | undefine
   const { accuracy, data, engine, epsilon, parameters, validity } = result;
   const time = 'time' in result ? result.time : undefined;
   const entries: [string, string | false][] = [
-    ['Loss tolerance', `ε = ${significant(epsilon.value)} nats (${epsilon.rule})`],
-    ['Loss', `${significant(result.loss, 4)} nats`],
+    [t('Loss tolerance'), `ε = ${significant(epsilon.value)} nats (${epsilon.rule})`],
+    [t('Loss'), `${significant(result.loss, 4)} nats`],
     [
-      'Accuracy',
-      `${percent(accuracy.correct / Math.max(1, accuracy.total), 2)} (${grouped(accuracy.correct)} of ${grouped(accuracy.total)})`,
+      t('Accuracy'),
+      `${percent(accuracy.correct / Math.max(1, accuracy.total), 2)} (${t('{0} of {1}', grouped(accuracy.correct), grouped(accuracy.total))})`,
     ],
     [
-      'Samples',
-      `${grouped(data.samples)} of ${grouped(data.available)}, ${grouped(data.classes)} classes (${data.format})`,
+      t('Samples'),
+      t(
+        '{0} of {1}, {2} classes ({3})',
+        grouped(data.samples),
+        grouped(data.available),
+        grouped(data.classes),
+        data.format,
+      ),
     ],
-    ['Weights', `${grouped(parameters.prunable)} prunable of ${grouped(parameters.total)}`],
-    ['Gradient norm', significant(validity.gradientNorm)],
-    ['Edge of validity', validity.edge !== null && percent(validity.edge)],
+    [t('Weights'), t('{0} prunable of {1}', grouped(parameters.prunable), grouped(parameters.total))],
+    [t('Gradient norm'), significant(validity.gradientNorm)],
+    [t('Edge of validity'), validity.edge !== null && percent(validity.edge)],
     [
-      'Engine',
-      `${engine.name} ${engine.version}, ${engine.provider}${engine.threads > 0 ? `, ${engine.threads} threads` : ''}`,
+      t('Engine'),
+      `${engine.name} ${engine.version}, ${engine.provider}${engine.threads > 0 ? `, ${t('{0} threads', engine.threads)}` : ''}`,
     ],
-    ['Provider', engine.reason !== '' && engine.reason],
-    ['Time', time !== undefined && `${duration(time.total)}, ${grouped(time.products)} products`],
-    ['From the cache', cached !== undefined && `computed ${new Date(cached).toLocaleString()}`],
+    [t('Provider'), engine.reason !== '' && engine.reason],
+    [t('Time'), time !== undefined && `${duration(time.total)}, ${t('{0} products', grouped(time.products))}`],
+    [
+      t('From the cache'),
+      cached !== undefined && t('computed {0}', new Date(cached).toLocaleString(document.documentElement.lang)),
+    ],
   ];
   return h(
     'dl',

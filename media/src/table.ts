@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import { h } from './dom';
 
 type Value = string | number | boolean | null;
@@ -9,7 +10,7 @@ export interface Column<Row> {
   readonly text?: (value: number) => string;
 }
 
-/** Numbers behind a plot: the same for reading, for a screen reader and for a spreadsheet. */
+/** Numbers behind a plot: for reading and a screen reader in the user's language, and in English for a spreadsheet. */
 export interface Table {
   readonly columns: readonly string[];
   readonly values: readonly (readonly Value[])[];
@@ -21,7 +22,7 @@ export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]
   const cells = values.map((row) =>
     row.map((value, i) => {
       if (typeof value === 'number') return columns[i]!.text?.(value) ?? String(value);
-      if (typeof value === 'boolean') return value ? 'yes' : 'no';
+      if (typeof value === 'boolean') return value ? t('yes') : t('no');
       return value ?? '–';
     }),
   );
@@ -36,7 +37,7 @@ export function tableElement({ columns, values, cells }: Table, caption: string)
     'table',
     {},
     h('caption', { class: 'hidden' }, caption),
-    h('thead', {}, h('tr', {}, ...columns.map((label, i) => h('th', { scope: 'col', class: side(i) }, label)))),
+    h('thead', {}, h('tr', {}, ...columns.map((label, i) => h('th', { scope: 'col', class: side(i) }, t(label))))),
     h(
       'tbody',
       {},

@@ -5,6 +5,7 @@
  * checkpoints and holds results; it runs no session, imports no engine, and
  * leaves every analysis to a compute process that it may kill.
  */
+import { config } from '@vscode/l10n';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
@@ -45,7 +46,8 @@ const documents = new TextDocuments(TextDocument);
 let ready: ServerContext | undefined;
 
 connection.onInitialize((params: InitializeParams): InitializeResult => {
-  const { storage } = (params.initializationOptions ?? {}) as ServerOptions;
+  const { storage, l10n } = (params.initializationOptions ?? {}) as ServerOptions;
+  if (l10n !== undefined) speak(l10n);
   let folders = (params.workspaceFolders ?? []).map(({ uri }) => uri);
   const runs = new RunStore(storage, warn);
   const jobs = new JobRegistry(join(__dirname, 'compute.js'), runs, relay, (line) => connection.console.log(line));
@@ -106,6 +108,15 @@ connection.onInitialize((params: InitializeParams): InitializeResult => {
 function warn(message: string): void {
   connection.console.warn(message);
   void connection.sendNotification(ShowMessageNotification.type, { type: MessageType.Warning, message });
+}
+
+/** Answers in the user's language from now on, or in English where its words cannot be read. */
+function speak(bundle: string): void {
+  try {
+    config({ fsPath: bundle });
+  } catch (error) {
+    connection.console.warn(`${bundle} could not be read: ${(error as Error).message}`);
+  }
 }
 
 /** An event of a job on its way to the client; a result is stored before, so that whoever reacts finds it. */

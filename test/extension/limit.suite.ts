@@ -225,6 +225,47 @@ describe('extension', () => {
     });
   });
 
+  it('completes what is on the disk in an analysis file', async () => {
+    const text = '{ "analyses": [{ "checkpoint": "", "data": { "path": "" } }] }';
+    writeFileSync(analysisFile, text);
+    const document = await vscode.workspace.openTextDocument(analysisFile);
+    await until('the text', () => (document.getText() === text ? true : undefined));
+    const labels = async (after: string) => {
+      const { items } = await vscode.commands.executeCommand<vscode.CompletionList>(
+        'vscode.executeCompletionItemProvider',
+        document.uri,
+        document.positionAt(text.indexOf(after) + after.length),
+      );
+      return items.map(({ label }) => (typeof label === 'string' ? label : label.label));
+    };
+    const checkpoints = await labels('"checkpoint": "');
+    assert.ok(checkpoints.includes('models/digits.onnx') && checkpoints.includes('models/*.onnx'), checkpoints.join());
+    assert.ok((await labels('"path": "')).includes('data'));
+  });
+
+  it('examines the machine, for a report to copy', async () => {
+    await vscode.commands.executeCommand('pruningLimit.doctor');
+    const document = vscode.window.activeTextEditor!.document;
+    assert.equal(document.uri.scheme, 'pruning-limit-doctor');
+    assert.match(document.getText(), /^\| cpu +\| works \| onnxruntime-node /m);
+    assert.match(document.getText(), /^\| editor +\| .+ 1\.\d+/m);
+    assert.match(document.getText(), /^\| engine\.provider +\| auto/m);
+    assert.match(document.getText(), /^\| .*runs +\| \d+ runs?, .* \| writable/m);
+  });
+
+  it('copies its sample into a folder, and leaves what is there', async () => {
+    const place = vscode.Uri.joinPath(folder, 'elsewhere');
+    const copy = () => vscode.commands.executeCommand<vscode.Uri>('pruningLimit.openSample', place);
+    const sample = await copy();
+    const file = vscode.Uri.joinPath(sample, 'pruning-limit.json').fsPath;
+    for (const name of ['digits.onnx', 'data/t10k-labels-idx1-ubyte.gz'])
+      assert.ok(existsSync(vscode.Uri.joinPath(sample, name).fsPath), name);
+    writeFileSync(file, '{}');
+    await copy();
+    assert.equal(readFileSync(file, 'utf8'), '{}');
+    rmSync(place.fsPath, { recursive: true });
+  });
+
   it('keeps results in the storage of the workspace, not in the folder', () => {
     assert.equal(existsSync(join(folder.fsPath, '.vscode')), false);
   });

@@ -136,10 +136,12 @@ describe('doctor', () => {
     async () => {
       const client = await LspClient.start('stdio', { storage: join(folder, 'doctor') });
       try {
-        const answer = await client.request<DoctorAnswer>(Method.doctor, { editor: 'a plain client' });
+        const answer = await client.request<DoctorAnswer>(Method.doctor, { editor: 'a plain client', trusted: false });
         assert.ok('report' in answer, JSON.stringify(answer));
         assert.equal(answer.report.editor, 'a plain client');
         assert.equal(answer.report.settings['engine.provider'], 'auto');
+        const tried = answer.report.providers.map(({ provider }) => provider);
+        assert.ok(tried.includes('cpu') && !tried.includes('tfjs'), 'nothing of an untrusted workspace is run');
         assert.deepEqual(
           answer.report.storage.map(({ path, problem }) => [path, problem]),
           [[join(folder, 'doctor'), null]],
@@ -157,7 +159,11 @@ describe('doctor', () => {
     const client = await LspClient.start('stdio');
     try {
       const source = new CancellationTokenSource();
-      const answer = client.connection.sendRequest<DoctorAnswer>(Method.doctor, { editor: '' }, source.token);
+      const answer = client.connection.sendRequest<DoctorAnswer>(
+        Method.doctor,
+        { editor: '', trusted: true },
+        source.token,
+      );
       await client.until('the examination', () => childrenOf(client.process.pid!).length === 1);
       source.cancel();
       assert.ok('error' in (await answer));

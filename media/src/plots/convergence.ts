@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import * as Plot from '@observablehq/plot';
 import type { CurvatureKind, LimitResult } from '../../../protocol/analysis';
 import { operatorName } from '../../../protocol/numbers';
@@ -37,14 +38,14 @@ export function drawConvergence(history: readonly Progress[], width: number): El
     ...frame,
     width,
     height: 200,
-    ariaLabel: 'Interval of the limit against Lanczos steps',
-    x: { label: 'Lanczos steps →', labelAnchor: 'right', ticks, tickFormat: 'd' },
+    ariaLabel: t('Interval of the limit against Lanczos steps'),
+    x: { label: t('Lanczos steps →'), labelAnchor: 'right', ticks, tickFormat: 'd' },
     y: {
       domain: [Math.max(0, Math.floor(low * 10) / 10), 1],
       tickFormat: percentTick,
       ticks: 5,
       tickSize: 0,
-      label: '↑ limit, 95 % interval',
+      label: t('↑ limit, 95 % interval'),
     },
     marks: [
       Plot.gridY({ stroke: color.grid, strokeOpacity: 1, ticks: 5 }),

@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import * as Plot from '@observablehq/plot';
 import type { LimitResult, PartialResult } from '../../../protocol/analysis';
 import { operatorName, significant } from '../../../protocol/numbers';
@@ -8,9 +9,10 @@ import { color, decades, decadeTick, frame, operatorColor, operatorLegend, type 
 /** The spectrum of the loss curvature. */
 export const densityFigure: Figure = {
   name: 'spectrum',
-  title: 'Curvature spectrum',
-  caption:
+  title: t('Curvature spectrum'),
+  caption: t(
     'Density of eigenvalues on a signed logarithmic axis. Directions flatter than the dashed scale c = 2ε/R² can be given up within the tolerance; steeper ones must be kept.',
+  ),
 
   ready: (result) => withSpectrum(result).length > 0,
 
@@ -35,12 +37,12 @@ export const densityFigure: Figure = {
       width,
       height: 280,
       clip: true,
-      ariaLabel: 'Density of the eigenvalues of the loss curvature',
+      ariaLabel: t('Density of the eigenvalues of the loss curvature'),
       x: {
         domain: [from, to],
         ticks: ticks.map(({ x }) => x),
         tickFormat: (x: number) => labels.get(x) ?? '',
-        label: 'eigenvalue →',
+        label: t('eigenvalue →'),
         labelAnchor: 'right',
       },
       y: {
@@ -49,7 +51,7 @@ export const densityFigure: Figure = {
         ticks: decades(floor, top, 6),
         tickFormat: decadeTick,
         tickSize: 0,
-        label: '↑ density per decade',
+        label: t('↑ density per decade'),
       },
       marks: [
         Plot.gridY(decades(floor, top, 6), { stroke: color.grid, strokeOpacity: 1 }),

@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import * as Plot from '@observablehq/plot';
 import type { LayerLimits, LayerResult } from '../../../protocol/analysis';
 import { grouped, percent, shapeText, significant } from '../../../protocol/numbers';
@@ -5,25 +6,32 @@ import { table, type Column } from '../table';
 import { shortened } from './curves';
 import { color, frame, type Figure } from './figure';
 
-const KEPT = 'kept at the limit';
-const CURVATURE = 'share of the curvature';
+const KEPT = t('kept at the limit');
+const CURVATURE = t('share of the curvature');
+
+/** Written out, since a table's labels are translated where they are shown. */
+const ALONE = {
+  hessian: [{ label: 'alone, Hessian, from' }, { label: 'alone, Hessian, to' }],
+  ggn: [{ label: 'alone, Gauss–Newton, from' }, { label: 'alone, Gauss–Newton, to' }],
+} as const;
 
 /** How far every layer could be pruned alone, where that was asked. */
 function ownColumns({ operator, layers }: LayerLimits): Column<LayerResult>[] {
   const of = (row: LayerResult) => layers.find(({ name }) => name === row.name);
-  const label = `alone, ${operator === 'hessian' ? 'Hessian' : 'Gauss–Newton'}`;
-  return [
-    { label: `${label}, from`, value: (row) => of(row)?.interval[0] ?? null, text: (value) => percent(value, 2) },
-    { label: `${label}, to`, value: (row) => of(row)?.interval[1] ?? null, text: (value) => percent(value, 2) },
-  ];
+  return ALONE[operator].map(({ label }, end) => ({
+    label,
+    value: (row) => of(row)?.interval[end] ?? null,
+    text: (value) => percent(value, 2),
+  }));
 }
 
 /** Where the weights that stay are, and where the curvature is. */
 export const layersFigure: Figure = {
   name: 'layers',
-  title: 'Layers',
-  caption:
+  title: t('Layers'),
+  caption: t(
     'Share of every layer that is kept at the limit, beside its share of the curvature. A layer that keeps nothing cuts the network.',
+  ),
 
   ready: (result) => result.layers.length > 0 && result.limits.length > 0,
 
@@ -46,7 +54,7 @@ export const layersFigure: Figure = {
       marginTop: 30,
       marginBottom: 10,
       marginRight: 52,
-      ariaLabel: 'Share kept and share of the curvature for every layer',
+      ariaLabel: t('Share kept and share of the curvature for every layer'),
       fx: { domain: [KEPT, CURVATURE], label: null, axis: 'top', padding: narrow ? 0.25 : 0.18 },
       x: { domain: [0, Math.max(most, 1e-9)], axis: null },
       y: {
@@ -76,7 +84,7 @@ export const layersFigure: Figure = {
           fx: 'facet',
           x: 0,
           y: 'index',
-          text: () => 'vanishes',
+          text: () => t('vanishes'),
           textAnchor: 'start',
           dx: 5,
           fill: color.alarm,

@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import * as Plot from '@observablehq/plot';
 import type { LimitResult } from '../../../protocol/analysis';
 import { operatorName, percent, significant } from '../../../protocol/numbers';
@@ -8,9 +9,10 @@ import { color, frame, operatorColor, operatorLegend, percentTick, type Figure }
 /** The equation that defines the limit, drawn: s against δ(R(s))/D. */
 export const limitFigure: Figure = {
   name: 'limit',
-  title: 'Limit',
-  caption:
+  title: t('Limit'),
+  caption: t(
     'The share of directions that may be given up, δ(R(s))/D, falls as more weights are pruned; the limit is where it meets the pruned share s. Dark band: 95 % interval. Light band: the phase transition, outside which pruning fails or works almost surely.',
+  ),
 
   ready: (result) => result.limits.length > 0,
 
@@ -35,8 +37,14 @@ export const limitFigure: Figure = {
       width,
       height: 280,
       clip: true,
-      ariaLabel: 'Statistical dimension of the sublevel set against sparsity',
-      x: { domain: [from, 1], tickFormat: percentTick, ticks: width / 80, label: 'sparsity s →', labelAnchor: 'right' },
+      ariaLabel: t('Statistical dimension of the sublevel set against sparsity'),
+      x: {
+        domain: [from, 1],
+        tickFormat: percentTick,
+        ticks: width / 80,
+        label: t('sparsity s →'),
+        labelAnchor: 'right',
+      },
       y: { domain: [from, 1], tickFormat: percentTick, ticks: 6, tickSize: 0, label: '↑ δ(R(s))/D' },
       marks: [
         Plot.gridY({ stroke: color.grid, strokeOpacity: 1, ticks: 6 }),

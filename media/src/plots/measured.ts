@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import * as Plot from '@observablehq/plot';
 import type { MeasuredSplit, OneShotLimit, PartialResult } from '../../../protocol/analysis';
 import { color } from './figure';
@@ -5,7 +6,7 @@ import { color } from './figure';
 /** The measured curves over the predicted one: a line per split, its 95 % band, and where it crosses. */
 
 export const splitColor = { test: color.measured, train: color.text } as const;
-export const splitName = { test: 'test data', train: 'training data' } as const;
+export const splitName = { test: t('test data'), train: t('training data') } as const;
 
 export interface SplitPoint {
   readonly sparsity: number;

@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import * as Plot from '@observablehq/plot';
 import type { PartialResult } from '../../../protocol/analysis';
 import { percent, significant } from '../../../protocol/numbers';
@@ -72,7 +73,7 @@ function shared(result: PartialResult, width: number) {
       domain: [from, 1],
       tickFormat: percentTick,
       ticks: width / 80,
-      label: 'sparsity →',
+      label: t('sparsity →'),
       labelAnchor: 'right' as const,
     },
     limits: Plot.ruleX(result.limits, {
@@ -91,17 +92,18 @@ function shared(result: PartialResult, width: number) {
 function legendEntries({ path, measured }: PartialResult, predicted: boolean) {
   return [
     ...measured.map(({ split }) => ({ text: splitName[split], fill: splitColor[split] as string })),
-    ...(measured.length === 0 ? [{ text: 'measured', fill: color.measured as string }] : []),
-    ...(predicted && path.length > 0 ? [{ text: 'predicted', fill: color.predicted as string }] : []),
+    ...(measured.length === 0 ? [{ text: t('measured'), fill: color.measured as string }] : []),
+    ...(predicted && path.length > 0 ? [{ text: t('predicted'), fill: color.predicted as string }] : []),
   ];
 }
 
 /** Loss along the path from the dense to the pruned network, measured and as the quadratic model has it. */
 export const lossFigure: Figure = {
   name: 'loss',
-  title: 'Loss when pruned at once',
-  caption:
+  title: t('Loss when pruned at once'),
+  caption: t(
     'Rise of the loss without retraining. Where measured and predicted part by a factor of two, the quadratic model ends; a limit beyond that edge is an extrapolation. Bars at ε: up to where the measured loss stays within it, with the 95 % interval.',
+  ),
 
   ready,
 
@@ -129,7 +131,7 @@ export const lossFigure: Figure = {
       width,
       height: 280,
       clip: true,
-      ariaLabel: 'Measured and predicted rise of the loss against sparsity',
+      ariaLabel: t('Measured and predicted rise of the loss against sparsity'),
       x,
       y: {
         type: 'log',
@@ -137,7 +139,7 @@ export const lossFigure: Figure = {
         ticks: decades(bottom, top, 6),
         tickFormat: decadeTick,
         tickSize: 0,
-        label: '↑ ΔL, nats',
+        label: t('↑ ΔL, nats'),
       },
       marks: [
         Plot.gridY(decades(bottom, top, 6), { stroke: color.grid, strokeOpacity: 1 }),
@@ -160,7 +162,7 @@ export const lossFigure: Figure = {
           textAnchor: 'end',
           dx: -5,
           dy: 8,
-          text: () => 'edge of validity',
+          text: () => t('edge of validity'),
           fill: color.muted,
         }),
         Plot.lineY(predicted, {
@@ -188,9 +190,10 @@ export const lossFigure: Figure = {
 /** Accuracy along the same path. */
 export const accuracyFigure: Figure = {
   name: 'accuracy',
-  title: 'Accuracy when pruned at once',
-  caption:
+  title: t('Accuracy when pruned at once'),
+  caption: t(
     'Share of correct predictions, without retraining. Dashed: the dense network. Bars: up to where the accuracy has fallen by no more than so much, with the 95 % interval.',
+  ),
 
   ready,
 
@@ -204,9 +207,9 @@ export const accuracyFigure: Figure = {
       width,
       height: 280,
       clip: true,
-      ariaLabel: 'Measured accuracy against sparsity',
+      ariaLabel: t('Measured accuracy against sparsity'),
       x,
-      y: { domain: [0, 1], tickFormat: percentTick, ticks: 5, tickSize: 0, label: '↑ accuracy' },
+      y: { domain: [0, 1], tickFormat: percentTick, ticks: 5, tickSize: 0, label: t('↑ accuracy') },
       marks: [
         Plot.gridY({ stroke: color.grid, strokeOpacity: 1, ticks: 5 }),
         ...(curves.length > 0 ? legend(legendEntries(result, false)) : []),

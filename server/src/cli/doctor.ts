@@ -34,7 +34,7 @@ export function parseDoctor(argv: readonly string[]): DoctorCommand | null {
 
 /** Looks at the machine in a compute process: what loads an engine may crash. */
 export async function doctorCommand({ json, modules }: DoctorCommand): Promise<void> {
-  const request = { editor: null, settings: {}, modules: [...modules, process.cwd()], storage: [] };
+  const request = { editor: null, settings: {}, modules: [...modules, process.cwd()], trusted: true, storage: [] };
   const outcome = await new Promise<DoctorEvent>((resolve) => {
     new ComputeProcess<DoctorEvent>(
       join(__dirname, 'compute.js'),

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { access, readdir, readFile, stat } from 'node:fs/promises';
 import { availableParallelism, cpus, freemem, release, totalmem, type } from 'node:os';
 import { dirname, join } from 'node:path';
+import { PROVIDERS } from '../../../protocol/analysis';
 import type { DoctorReport, DoctorRequest, StorageFolder } from '../../../protocol/doctor';
 import { detectProviders } from '../engine/detect';
 import { gpuNames } from '../engine/device';
@@ -14,7 +15,8 @@ import { probeProviders } from '../jobs/provider-probe';
  * @param folder of the program's scripts
  */
 export async function examine(request: DoctorRequest, folder: string): Promise<DoctorReport> {
-  const { editor, settings, modules, storage } = request;
+  const { editor, settings, modules, trusted, storage } = request;
+  const providers = PROVIDERS.filter((provider) => trusted || provider !== 'tfjs');
   const manifest = JSON.parse(await readFile(join(folder, '..', 'package.json'), 'utf8')) as { version: string };
   return {
     version: manifest.version,
@@ -26,7 +28,7 @@ export async function examine(request: DoctorRequest, folder: string): Promise<D
     // A container's limit counts, not what the machine around it has.
     memory: { total: totalmem(), free: freemem(), limit: memoryLimit() },
     devices: await gpuNames(),
-    providers: await probeProviders(join(folder, 'engine-process.js'), { modules }),
+    providers: await probeProviders(join(folder, 'engine-process.js'), { modules, providers }),
     automatic: detectProviders(),
     settings,
     storage: await Promise.all(storage.map(examineFolder)),

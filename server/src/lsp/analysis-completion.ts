@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CompletionItemKind, type CompletionItem } from 'vscode-languageserver/node';
@@ -93,7 +94,11 @@ async function checkpointProposals(folder: string): Promise<Proposal[]> {
   const patterns = [...kinds].filter(([, count]) => count > 1);
   return [
     ...files.map((value) => ({ value, kind: CompletionItemKind.File })),
-    ...patterns.map(([value, count]) => ({ value, detail: `${count} checkpoints`, kind: CompletionItemKind.Folder })),
+    ...patterns.map(([value, count]) => ({
+      value,
+      detail: t('{0} checkpoints', count),
+      kind: CompletionItemKind.Folder,
+    })),
   ];
 }
 

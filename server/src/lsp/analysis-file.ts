@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import { existsSync } from 'node:fs';
 import { basename, dirname, isAbsolute, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -70,7 +71,7 @@ async function check(context: ServerContext, document: TextDocument): Promise<Di
 
 function checkCheckpoint({ place, checkpoint, isPattern }: AnalysisEntry, folder: string, report: Report): void {
   if (checkpoint === undefined || isPattern || existsSync(resolve(folder, checkpoint))) return;
-  report(`${place}.checkpoint`, 'warning', `checkpoint not found: ${resolve(folder, checkpoint)}`);
+  report(`${place}.checkpoint`, 'warning', t('checkpoint not found: {0}', resolve(folder, checkpoint)));
 }
 
 async function checkData({ place, dataPath }: AnalysisEntry, folder: string, report: Report): Promise<void> {
@@ -95,7 +96,7 @@ async function checkNormalization(
     report(
       `${place}.data.normalize`,
       'error',
-      `"mean" and "deviation" need one number per channel each, have ${mean} and ${deviation}`,
+      t('"mean" and "deviation" need one number per channel each, have {0} and {1}', mean, deviation),
     );
     return false;
   }
@@ -109,7 +110,12 @@ async function checkNormalization(
     report(
       `${place}.data.normalize`,
       'error',
-      `"mean" and "deviation" have ${mean} numbers, but the input of ${basename(checkpoint)} is ${shape.join('×')}: give one number, or one per channel`,
+      t(
+        '"mean" and "deviation" have {0} numbers, but the input of {1} is {2}: give one number, or one per channel',
+        mean,
+        basename(checkpoint),
+        shape.join('×'),
+      ),
     );
   }
   return fits;
@@ -161,7 +167,7 @@ async function checkTarget(
     const stored = await context.results.get(checkpoint);
     const verdict = stored && judgeTarget(target, stored.result.limits);
     if (!verdict) continue;
-    const outdated = stored.outdated ? ' (the checkpoint has changed since: compute again)' : '';
+    const outdated = stored.outdated ? ` (${t('the checkpoint has changed since: compute again')})` : '';
     report(`${place}.targetSparsity`, verdict.severity, `${basename(checkpoint)}: ${verdict.message}${outdated}`);
   }
 }

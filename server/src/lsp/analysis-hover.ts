@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import { basename, dirname, isAbsolute, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Hover } from 'vscode-languageserver/node';
@@ -58,9 +59,9 @@ async function checkpointText(context: ServerContext, checkpoint: string): Promi
     const input = summary.inputs[0]?.shape;
     const [limit] = stored?.result.limits ?? [];
     return [
-      `${name} ${summary.format}, ${grouped(summary.parameters.prunable)} prunable weights`,
-      ...(input === undefined ? [] : [`input ${shapeText(input)}`]),
-      ...(limit === undefined ? [] : [`limit ${limitText(limit)}`]),
+      `${name} ${summary.format}, ${t('{0} prunable weights', grouped(summary.parameters.prunable))}`,
+      ...(input === undefined ? [] : [t('input {0}', shapeText(input))]),
+      ...(limit === undefined ? [] : [t('limit {0}', limitText(limit))]),
     ].join(', ');
   } catch (error) {
     return `${name} ${plain(toFailure(error).message)}`;
@@ -75,7 +76,7 @@ async function targetText(
   const stored = await context.results.get(checkpoint);
   if (!stored || target === undefined) return null;
   const { limits } = stored.result;
-  const verdict = judgeTarget(target, limits)?.message ?? 'below every limit';
+  const verdict = judgeTarget(target, limits)?.message ?? t('below every limit');
   const known = limits.map((limit) => `${operatorName[limit.operator]} ${limitText(limit)}`).join('; ');
   return `${inlineCode(basename(checkpoint))} ${plain(verdict)} (${known})`;
 }
@@ -86,7 +87,13 @@ async function dataText(context: ServerContext, { dataPath, split }: AnalysisEnt
     const format = await recognizeDataset(path);
     const facts = await context.datasets.facts(path, split);
     if (facts === null) return format;
-    return `${format}: ${grouped(facts.total)} samples of ${shapeText(facts.sampleShape)}, ${grouped(facts.classes)} classes`;
+    return t(
+      '{0}: {1} samples of {2}, {3} classes',
+      format,
+      grouped(facts.total),
+      shapeText(facts.sampleShape),
+      grouped(facts.classes),
+    );
   } catch (error) {
     return plain(toFailure(error).message);
   }

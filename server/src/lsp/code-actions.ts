@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import { pathToFileURL } from 'node:url';
 import { CodeActionKind, type CodeAction } from 'vscode-languageserver/node';
 import { layersDocument, type ServerContext } from './context';
@@ -8,7 +9,7 @@ export function registerCodeActions(context: ServerContext): void {
     const unresolved = diagnostics.filter(({ code }) => code === 'unresolved-bracket');
     const document = unresolved.length > 0 ? await layersDocument(context, textDocument.uri) : null;
     if (!document) return [];
-    const title = 'Run deeper: four times the steps and the time';
+    const title = t('Run deeper: four times the steps and the time');
     return [
       {
         title,

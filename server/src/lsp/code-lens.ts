@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import { basename, dirname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { CodeLens, Command } from 'vscode-languageserver/node';
@@ -27,13 +28,13 @@ export function registerCodeLenses(context: ServerContext): void {
     });
     const running = context.jobs.running(document.checkpoint) !== undefined;
     const commands = running
-      ? [command('Computing…', 'showPanel'), command('Cancel', 'cancel')]
+      ? [command(t('Computing…'), 'showPanel'), command(t('Cancel'), 'cancel')]
       : [
-          command(document.stored ? 'Compute Again' : 'Compute Pruning Limit', 'compute'),
+          command(document.stored ? t('Compute Again') : t('Compute Pruning Limit'), 'compute'),
           ...(document.stored
-            ? [command('Show Limit', 'showPanel'), command('Show Spectrum', 'showPanel', 'spectrum')]
+            ? [command(t('Show Limit'), 'showPanel'), command(t('Show Spectrum'), 'showPanel', 'spectrum')]
             : []),
-          ...(document.stored && !document.stored.outdated ? [command('Prune at Limit…', 'prune')] : []),
+          ...(document.stored && !document.stored.outdated ? [command(t('Prune at Limit…'), 'prune')] : []),
         ];
     const start = { line: 0, character: 0 };
     return commands.map((command) => ({ range: { start, end: start }, command }));
@@ -47,7 +48,7 @@ async function entryLenses(context: ServerContext, file: TextDocument): Promise<
     const start = file.positionAt(places.get(entry.place)!.start);
     const checkpoints = await checkpointsOf(context, entry, entries, dirname(fileURLToPath(file.uri)));
     for (const checkpoint of checkpoints.slice(0, MOST)) {
-      const title = `Compute Pruning Limit of ${basename(checkpoint)}`;
+      const title = t('Compute Pruning Limit of {0}', basename(checkpoint));
       const command = { title, command: 'pruningLimit.compute', arguments: [pathToFileURL(checkpoint).href] };
       lenses.push({ range: { start, end: start }, command });
     }

@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import { DiagnosticSeverity, type Diagnostic } from 'vscode-languageserver/node';
 import type { AnalysisWarning, WarningCode } from '../../../protocol/analysis';
 import { grouped, percent } from '../../../protocol/numbers';
@@ -26,23 +27,38 @@ const ALREADY_SPARSE = 0.1;
 async function weightWarnings(context: ServerContext, checkpoint: string): Promise<AnalysisWarning[]> {
   const summary = await context.checkpoints.summary(checkpoint).catch(() => null);
   return (summary?.layers ?? []).flatMap(({ name, nonFinite, constant, zeros, weights }): AnalysisWarning[] => {
-    const warning = (code: WarningCode, text: string) => [{ code, layer: name, message: `layer ${name} ${text}` }];
+    const warning = (code: WarningCode, message: string) => [{ code, layer: name, message }];
     if (nonFinite !== null && nonFinite > 0) {
       return warning(
         'non-finite-weights',
-        `has ${grouped(nonFinite)} of ${grouped(weights)} weights that are NaN or infinite: the limit cannot be computed; take a checkpoint from before the training diverged`,
+        t(
+          'layer {0} has {1} of {2} weights that are NaN or infinite: the limit cannot be computed; take a checkpoint from before the training diverged',
+          name,
+          grouped(nonFinite),
+          grouped(weights),
+        ),
       );
     }
     if (constant) {
       return warning(
         'constant-weights',
-        `has ${grouped(weights)} weights of one value, so it was not trained; check how the checkpoint was saved`,
+        t(
+          'layer {0} has {1} weights of one value, so it was not trained; check how the checkpoint was saved',
+          name,
+          grouped(weights),
+        ),
       );
     }
     if (zeros !== null && zeros >= ALREADY_SPARSE * weights) {
       return warning(
         'already-sparse',
-        `has ${grouped(zeros)} of ${grouped(weights)} weights that are zero already (${percent(zeros / weights)}); a limit counts them as pruned`,
+        t(
+          'layer {0} has {1} of {2} weights that are zero already ({3}); a limit counts them as pruned',
+          name,
+          grouped(zeros),
+          grouped(weights),
+          percent(zeros / weights),
+        ),
       );
     }
     return [];

@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import type { InlayHint } from 'vscode-languageserver/node';
 import { percent } from '../../../protocol/numbers';
 import { keptWeights, layerHint, layerLines } from '../report/layers-text';
@@ -17,7 +18,9 @@ export function registerInlayHints(context: ServerContext): void {
       const hint = layer && layerHint(layer, kept);
       if (!layer || typeof hint !== 'string' || line < range.start.line || line > range.end.line) return [];
       const zeros =
-        layer.zeros !== null && layer.zeros > 0 ? `, ${percent(layer.zeros / layer.weights)} zero already` : '';
+        layer.zeros !== null && layer.zeros > 0
+          ? `, ${t('{0} zero already', percent(layer.zeros / layer.weights))}`
+          : '';
       return [{ position: { line, character: end }, label: hint + zeros, paddingLeft: true }];
     });
   });

@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -34,7 +35,7 @@ export async function pythonHints(context: ServerContext, uri: string, range: Ra
     const measured = layers.find(({ name }) => name === layer);
     const label = measured && layerHint(measured, kept);
     if (typeof label !== 'string' || endLine < range.start.line || endLine > range.end.line) return [];
-    const tooltip = `${layer} in ${found.checkpoint}`;
+    const tooltip = t('{0} in {1}', layer, found.checkpoint);
     return [{ position: { line: endLine, character: end }, label, paddingLeft: true, tooltip }];
   });
 }

@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import {
   Method,
   type EditAnswer,
@@ -15,9 +16,9 @@ const LONGEST_NAME = 200;
 
 /** Running and past analyses: what the runs view asks. */
 export function registerRuns({ connection, jobs, runs }: ServerContext): void {
-  const gone: EditAnswer = {
-    error: { message: 'run not found: it was deleted, perhaps in another window', category: 'input' },
-  };
+  const gone = (): EditAnswer => ({
+    error: { message: t('run not found: it was deleted, perhaps in another window'), category: 'input' },
+  });
 
   connection.onRequest(Method.resume, async (): Promise<ResumeAnswer> => {
     await jobs.resume();
@@ -32,7 +33,7 @@ export function registerRuns({ connection, jobs, runs }: ServerContext): void {
 
   connection.onRequest(Method.renameRun, async ({ run, name }: RenameParams): Promise<EditAnswer> => {
     const known = await runs.get(run);
-    if (!known) return gone;
+    if (!known) return gone();
     runs.put({ ...known, name: name.trim().slice(0, LONGEST_NAME) || null });
     void connection.sendNotification(Method.runsChanged);
     return { ok: true };
@@ -40,9 +41,9 @@ export function registerRuns({ connection, jobs, runs }: ServerContext): void {
 
   connection.onRequest(Method.deleteRun, async ({ run }: RunParams): Promise<EditAnswer> => {
     const known = await runs.get(run);
-    if (!known) return gone;
+    if (!known) return gone();
     if (jobs.isRunning(run)) {
-      return { error: { message: `run still running: ${known.checkpoint}; cancel it first`, category: 'input' } };
+      return { error: { message: t('run still running: {0}; cancel it first', known.checkpoint), category: 'input' } };
     }
     await runs.remove(run);
     void connection.sendNotification(Method.runsChanged);

@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import type { AnalysisResult, AnalysisWarning, CheckpointSummary, LayerResult } from '../../../protocol/analysis';
 import { grouped, limitText, operatorName, percent, shapeText, significant } from '../../../protocol/numbers';
 
@@ -16,7 +17,16 @@ export interface LayersInput {
   readonly outdated: boolean;
 }
 
-const COLUMNS = ['# layer', 'operator', 'shape', 'weights', 'sparsity', 'kept', 'curvature'] as const;
+/** Made when they are written: only then the language is known. */
+const columns = (): string[] => [
+  `# ${t('layer')}`,
+  t('operator'),
+  t('shape'),
+  t('weights'),
+  t('sparsity'),
+  t('kept'),
+  t('curvature'),
+];
 /** Columns of words; the others hold numbers and are aligned to the right. */
 const LEFT = 3;
 /** A cell of which nothing is known. */
@@ -37,8 +47,9 @@ export function layersText(input: LayersInput): string {
       known(at?.curvatureShare, percent),
     ];
   });
-  const table = align([[...COLUMNS], ...rows]);
-  if (rows.length === 0) table.push('# no prunable layers: only weights of Conv, ConvTranspose, Gemm and MatMul count');
+  const table = align([columns(), ...rows]);
+  if (rows.length === 0)
+    table.push(`# ${t('no prunable layers: only weights of Conv, ConvTranspose, Gemm and MatMul count')}`);
   return [...header(input), '', ...table, ''].join('\n');
 }
 
@@ -48,34 +59,44 @@ function known(value: number | null | undefined, text: (value: number) => string
 
 /** The document when the checkpoint cannot be read. */
 export function failureText(checkpoint: string, message: string): string {
-  return `# checkpoint  ${checkpoint}\n# error       ${message}\n`;
+  return aligned([
+    [t('checkpoint'), checkpoint],
+    [t('error'), message],
+  ])
+    .map((line) => `${line}\n`)
+    .join('');
 }
 
 function header({ summary, result, computed, outdated }: LayersInput): string[] {
   const { total, prunable } = summary.parameters;
   const made = [summary.format, summary.opset !== null && `opset ${summary.opset}`, summary.producer].filter(Boolean);
   const entries: [string, string][] = [
-    ['checkpoint', `${summary.checkpoint} (${made.join(', ')})`],
-    ['weights', `${grouped(prunable)} prunable of ${grouped(total)}`],
+    [t('checkpoint'), `${summary.checkpoint} (${made.join(', ')})`],
+    [t('weights'), t('{0} prunable of {1}', grouped(prunable), grouped(total))],
   ];
   if (!result || !computed) {
-    entries.push(['limit', 'not computed yet']);
+    entries.push([t('limit'), t('not computed yet')]);
   } else {
     for (const limit of result.limits) {
-      const text = `${limit.resolved ? limitText(limit) : `unresolved: ${limitText(limit)}`} zeros`;
-      entries.push([limit === result.limits[0] ? 'limit' : '', `${text}, ${operatorName[limit.operator]}`]);
+      const text = limit.resolved ? t('{0} zeros', limitText(limit)) : t('unresolved: {0} zeros', limitText(limit));
+      entries.push([limit === result.limits[0] ? t('limit') : '', `${text}, ${operatorName[limit.operator]}`]);
     }
     const { samples, available } = result.data;
     entries.push(
-      ['tolerance', `ε = ${significant(result.epsilon.value)} (${result.epsilon.rule})`],
-      ['data', `${grouped(samples)} of ${grouped(available)} samples, ${result.data.path}`],
-      ['computed', stamp(computed) + (outdated ? ', the checkpoint has changed since: compute again' : '')],
+      [t('tolerance'), `ε = ${significant(result.epsilon.value)} (${result.epsilon.rule})`],
+      [t('data'), `${t('{0} of {1} samples', grouped(samples), grouped(available))}, ${result.data.path}`],
+      [t('computed'), stamp(computed) + (outdated ? `, ${t('the checkpoint has changed since: compute again')}` : '')],
     );
   }
   if (summary.unsupported.length > 0) {
-    const uses = summary.unsupported.map(({ op, node }) => `${op} (node ${node})`);
-    entries.push(['unsupported', `${uses.join(', ')}: the limit cannot be computed`]);
+    const uses = summary.unsupported.map(({ op, node }) => t('{0} (node {1})', op, node));
+    entries.push([t('unsupported'), t('{0}: the limit cannot be computed', uses.join(', '))]);
   }
+  return aligned(entries);
+}
+
+/** Comment lines with their keys in one column. */
+function aligned(entries: readonly (readonly [string, string])[]): string[] {
   const width = Math.max(...entries.map(([key]) => key.length));
   return entries.map(([key, value]) => `# ${key.padEnd(width)}  ${value}`);
 }
@@ -93,7 +114,7 @@ function nameCell(name: string): string {
 }
 
 function align(rows: readonly (readonly string[])[]): string[] {
-  const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows.map((row) =>
     row
       .map((cell, column) => (column < LEFT ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
@@ -149,8 +170,8 @@ export function placeWarnings(text: string, warnings: readonly AnalysisWarning[]
  */
 export function layerHint({ keptAtLimit }: LayerResult, kept: number): string | null {
   if (keptAtLimit === null) return null;
-  if (keptAtLimit === 0) return 'vanishes at the limit';
-  return `${percent(keptAtLimit / Math.max(1, kept))} of kept weights`;
+  if (keptAtLimit === 0) return t('vanishes at the limit');
+  return t('{0} of kept weights', percent(keptAtLimit / Math.max(1, kept)));
 }
 
 export function keptWeights(layers: Iterable<LayerResult>): number {

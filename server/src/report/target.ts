@@ -1,3 +1,4 @@
+import { t } from '@vscode/l10n';
 import type { CurvatureKind, Interval } from '../../../protocol/analysis';
 import { operatorName, percent, percentRange } from '../../../protocol/numbers';
 
@@ -22,23 +23,35 @@ export function judgeTarget(target: number, limits: readonly Limit[]): TargetVer
   const of = (operator: CurvatureKind) => limits.find((limit) => limit.operator === operator);
   const [hessian, ggn] = [of('hessian'), of('ggn')];
   const wished = percent(target, 2).replace(/\.?0+ %$/, ' %');
-  const stated = (limit: Limit) => `the ${operatorName[limit.operator]} limit, ${percentRange(limit.interval)}`;
+  const stated = (limit: Limit): [string, string] => [operatorName[limit.operator], percentRange(limit.interval)];
   if (ggn && target > ggn.interval[1]) {
     return {
       severity: 'error',
-      message: `${wished} is above ${stated(ggn)}: no subnetwork of these weights keeps the loss; lower the target`,
+      message: t(
+        '{0} is above the {1} limit, {2}: no subnetwork of these weights keeps the loss; lower the target',
+        wished,
+        ...stated(ggn),
+      ),
     };
   }
   if (hessian && target > hessian.interval[1]) {
     return {
       severity: 'warning',
-      message: `${wished} is above ${stated(hessian)}: pruning at once will not reach it, retraining may`,
+      message: t(
+        '{0} is above the {1} limit, {2}: pruning at once will not reach it, retraining may',
+        wished,
+        ...stated(hessian),
+      ),
     };
   }
   const around = [hessian, ggn].find((limit) => limit && target >= limit.interval[0] && target <= limit.interval[1]);
   if (!around) return null;
   return {
     severity: 'note',
-    message: `${wished} is inside the bracket of ${stated(around)}: whether it can be reached is open; a deeper run narrows the bracket`,
+    message: t(
+      '{0} is inside the bracket of the {1} limit, {2}: whether it can be reached is open; a deeper run narrows the bracket',
+      wished,
+      ...stated(around),
+    ),
   };
 }
