@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { chooseCheckpoint } from './checkpoint';
 import type { LayersProvider } from './layers';
 
 const VIEW_TYPE = 'pruningLimit.layers';
@@ -8,6 +9,10 @@ const VIEW_TYPE = 'pruningLimit.layers';
  * editor of its own, so the editor that VS Code makes only gives way to it.
  */
 export function registerOpenWith(layers: LayersProvider): vscode.Disposable {
+  const show = async (uri: vscode.Uri, column?: vscode.ViewColumn): Promise<void> => {
+    const checkpoint = await chooseCheckpoint(uri);
+    if (checkpoint) await layers.show(checkpoint, undefined, column);
+  };
   return vscode.window.registerCustomEditorProvider(VIEW_TYPE, {
     openCustomDocument: (uri): vscode.CustomDocument => ({ uri, dispose: () => undefined }),
     async resolveCustomEditor({ uri }, panel): Promise<void> {
@@ -15,7 +20,7 @@ export function registerOpenWith(layers: LayersProvider): vscode.Disposable {
       // VS Code is still placing the editor: closed now, it would be missed.
       setTimeout(() => {
         panel.dispose();
-        void layers.show(uri, undefined, column);
+        void show(uri, column);
       });
     },
   } satisfies vscode.CustomReadonlyEditorProvider);

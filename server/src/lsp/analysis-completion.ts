@@ -3,6 +3,7 @@ import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CompletionItemKind, type CompletionItem } from 'vscode-languageserver/node';
 import type { TextDocument } from 'vscode-languageserver-textdocument';
+import { CHECKPOINT_NAME } from '../../../protocol/checkpoint-names';
 import { NORMALIZATION_PRESETS } from '../../../protocol/presets';
 import { architectureNames } from '../architectures/match';
 import { recognizeDataset } from '../dataset/open';
@@ -19,8 +20,6 @@ interface Proposal {
   readonly kind: CompletionItemKind;
 }
 
-const CHECKPOINT =
-  /(\.(onnx|pt|pth|th|safetensors|keras|h5)|^pytorch_model.*\.bin|\.safetensors\.index\.json|^model\.json)$/i;
 /** Files whose graph others may borrow. */
 const GRAPH = /\.(onnx|keras)$|^model\.json$/i;
 /** Folders whose data are looked at, and proposals made, at most. */
@@ -85,7 +84,7 @@ async function proposals(place: string, document: TextDocument): Promise<Proposa
 
 /** Every checkpoint, and a pattern for each folder that has several of a kind. */
 async function checkpointProposals(folder: string): Promise<Proposal[]> {
-  const files = await filesBelow(folder, CHECKPOINT);
+  const files = await filesBelow(folder, CHECKPOINT_NAME);
   const kinds = new Map<string, number>();
   for (const file of files) {
     const pattern = file.replace(/[^/]*(\.[^./]+)$/, '*$1');

@@ -7,6 +7,7 @@ import { toFailure } from '../errors';
 import type { RunStore } from '../jobs/run-store';
 import { failureText, layersText } from '../report/layers-text';
 import type { CheckpointReader } from './checkpoints';
+import { inEditorTerms } from './editor-terms';
 import type { DatasetReader } from './datasets';
 import type { JobRegistry } from './jobs';
 import type { ResultStore, StoredResult } from './results';
@@ -55,9 +56,12 @@ export async function layersDocument(context: ServerContext, uri: string): Promi
 export async function buildLayersText(context: ServerContext, checkpoint: string): Promise<string> {
   try {
     const summary = await context.checkpoints.summary(checkpoint);
+    const { architecture } = summary;
     const stored = await context.results.get(checkpoint);
     return layersText({
-      summary,
+      summary: architecture
+        ? { ...summary, architecture: { ...architecture, reason: inEditorTerms(architecture.reason) } }
+        : summary,
       result: stored?.result ?? null,
       computed: stored?.computed ?? null,
       outdated: stored?.outdated ?? false,

@@ -53,6 +53,40 @@ describe('layersText', () => {
     );
   });
 
+  it('lists the tensors of weights whose network is not known, and says what to do', () => {
+    const weights = {
+      ...summary,
+      format: 'PyTorch',
+      opset: null,
+      producer: '',
+      layers: [],
+      architecture: { names: [], reason: 'no architecture fits: give its graph\u0007' },
+      tensors: [
+        { name: 'net.conv.weight', dtype: 'float32', shape: [16, 1, 5, 5] },
+        { name: 'a b', dtype: 'int64', shape: [] },
+      ],
+    };
+    const text = layersText({ summary: weights, result: null, computed: null, outdated: false });
+    assert.equal(
+      text,
+      [
+        '# checkpoint  /models/lenet.onnx (PyTorch)',
+        '# weights     12,400 prunable of 12,456',
+        '# network     no architecture fits: give its graph�',
+        '# limit       not computed yet',
+        '',
+        '# tensor         type     shape     elements',
+        'net.conv.weight  float32  16×1×5×5       400',
+        '"a b"            int64    scalar           1',
+        '',
+      ].join('\n'),
+    );
+    assert.deepEqual(
+      layerLines(text).map(({ layer }) => layer),
+      ['net.conv.weight', 'a b'],
+    );
+  });
+
   it('folds a result in', () => {
     assert.equal(
       layersText({ summary, result, computed, outdated: true }),

@@ -1,6 +1,13 @@
 import { t } from '@vscode/l10n';
-import type { AnalysisResult, AnalysisWarning, CheckpointSummary, LayerResult } from '../../../protocol/analysis';
+import type {
+  AnalysisResult,
+  AnalysisWarning,
+  CheckpointSummary,
+  LayerResult,
+  TensorSummary,
+} from '../../../protocol/analysis';
 import { grouped, limitText, operatorName, percent, shapeText, significant } from '../../../protocol/numbers';
+import { visible } from './layout';
 
 /**
  * The layer summary: a header of comment lines, then one line per layer with
@@ -29,6 +36,8 @@ const columns = (): string[] => [
 ];
 /** Columns of words; the others hold numbers and are aligned to the right. */
 const LEFT = 3;
+/** Of weights whose network is not known: all that can be said of them. */
+const tensorColumns = (): string[] => [`# ${t('tensor')}`, t('type'), t('shape'), t('elements')];
 /** A cell of which nothing is known. */
 const NOTHING = '·';
 
@@ -47,10 +56,17 @@ export function layersText(input: LayersInput): string {
       known(at?.curvatureShare, percent),
     ];
   });
+  if (summary.architecture?.names.length === 0)
+    return [...header(input), '', ...align([tensorColumns(), ...summary.tensors.map(tensorRow)]), ''].join('\n');
   const table = align([columns(), ...rows]);
   if (rows.length === 0)
     table.push(`# ${t('no prunable layers: only weights of Conv, ConvTranspose, Gemm and MatMul count')}`);
   return [...header(input), '', ...table, ''].join('\n');
+}
+
+function tensorRow({ name, dtype, shape }: TensorSummary): string[] {
+  const elements = shape.reduce((product, size) => product * size, 1);
+  return [nameCell(name), visible(dtype), shapeText(shape), grouped(elements)];
 }
 
 function known(value: number | null | undefined, text: (value: number) => string): string {
@@ -74,6 +90,8 @@ function header({ summary, result, computed, outdated }: LayersInput): string[] 
     [t('checkpoint'), `${summary.checkpoint} (${made.join(', ')})`],
     [t('weights'), t('{0} prunable of {1}', grouped(prunable), grouped(total))],
   ];
+  // Of weights alone: what was taken for their network, or what to do where none fits.
+  if (summary.architecture) entries.push([t('network'), visible(summary.architecture.reason)]);
   if (!result || !computed) {
     entries.push([t('limit'), t('not computed yet')]);
   } else {
