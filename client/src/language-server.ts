@@ -24,10 +24,13 @@ import {
   type StartParams,
 } from '../../protocol/messages';
 import type { RunId } from '../../protocol/runs';
+import { traceChannel } from './output';
 
 /** The language server as the rest of the client sees it: typed questions and events. */
 export class Server implements vscode.Disposable {
   private readonly client: LanguageClient;
+  private readonly output = vscode.window.createOutputChannel('Pruning Limit', { log: true });
+  private readonly trace = traceChannel(this.output);
   private readonly events = new vscode.EventEmitter<JobEvent>();
   private readonly stops = new vscode.EventEmitter<void>();
   readonly onEvent = this.events.event;
@@ -58,6 +61,8 @@ export class Server implements vscode.Disposable {
           storage: vscode.Uri.joinPath(storage, 'runs').fsPath,
           ...(vscode.l10n.uri && { l10n: vscode.l10n.uri.fsPath }),
         } satisfies ServerOptions,
+        outputChannel: this.output,
+        traceOutputChannel: this.trace,
         revealOutputChannelOn: RevealOutputChannelOn.Never,
       },
     );
@@ -79,10 +84,12 @@ export class Server implements vscode.Disposable {
     this.starts.dispose();
     this.runChanges.dispose();
     await this.client.dispose();
+    this.trace.dispose();
+    this.output.dispose();
   }
 
   showOutput(): void {
-    this.client.outputChannel.show();
+    this.output.show();
   }
 
   options(checkpoint: vscode.Uri): Promise<OptionsAnswer> {

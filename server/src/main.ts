@@ -50,7 +50,7 @@ connection.onInitialize((params: InitializeParams): InitializeResult => {
   if (l10n !== undefined) speak(l10n);
   let folders = (params.workspaceFolders ?? []).map(({ uri }) => uri);
   const runs = new RunStore(storage, warn);
-  const jobs = new JobRegistry(join(__dirname, 'compute.js'), runs, relay, (line) => connection.console.log(line));
+  const jobs = new JobRegistry(join(__dirname, 'compute.js'), runs, relay, (line) => connection.console.info(line));
   const context: ServerContext = {
     connection,
     documents,

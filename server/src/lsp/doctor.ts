@@ -48,7 +48,7 @@ export function registerDoctor(context: ServerContext): void {
           { kind: 'doctor', request },
           {
             event: resolve,
-            log: (line) => context.connection.console.log(line),
+            log: (line) => context.connection.console.info(line),
             gone: (failure) => {
               const message = failure ?? 'examination ended without an answer; try again';
               resolve({ kind: 'failed', error: { message, category: 'analysis' } });

@@ -4,6 +4,7 @@ import type { JobEvent, JobId, ToCompute } from '../../../protocol/messages';
 import { Questions } from '../jobs/question';
 import { endedRun, isElsewhere, type RunStore, type StoredRun } from '../jobs/run-store';
 import { AnalysisJob } from './analysis-job';
+import { JobLog } from './job-log';
 import { OneOffJob, type Job, type JobHooks } from './job';
 import { fileStamp } from './results';
 
@@ -117,17 +118,15 @@ export class JobRegistry {
   }
 
   private run(run: StoredRun): JobId {
-    const { id } = run;
-    this.add(
-      id,
-      new AnalysisJob(this.entry, run, this.runs, this.questions, this.hooks(id, 'analyze', run.checkpoint)),
-    );
+    const { id, request } = run;
+    const hooks = this.hooks(id, { kind: 'analyze', request });
+    this.add(id, new AnalysisJob(this.entry, run, this.runs, this.questions, hooks));
     return id;
   }
 
   private once(task: ToCompute): JobId {
     const id = randomUUID();
-    this.add(id, new OneOffJob(this.entry, task, this.hooks(id, task.kind, task.request.checkpoint)));
+    this.add(id, new OneOffJob(this.entry, task, this.hooks(id, task)));
     return id;
   }
 
@@ -136,10 +135,15 @@ export class JobRegistry {
     void job.begin();
   }
 
-  private hooks(id: JobId, task: ToCompute['kind'], checkpoint: string): JobHooks {
+  private hooks(id: JobId, task: ToCompute): JobHooks {
+    const { checkpoint } = task.request;
+    const log = new JobLog(task.kind, checkpoint, this.log);
+    log.started(task);
     return {
-      event: (event, cached) =>
-        this.emit({ job: id, task, checkpoint, event, ...(cached !== undefined && { cached }) }),
+      event: (event, cached) => {
+        log.told(event, cached);
+        this.emit({ job: id, task: task.kind, checkpoint, event, ...(cached !== undefined && { cached }) });
+      },
       // The job is forgotten before its end is told, so that a listener may start the next one.
       ended: () => this.jobs.delete(id),
       log: this.log,
