@@ -9,10 +9,15 @@ const folder = (...names) => ({
   group: names.flatMap((name) => [`**/${name}/*`, `**/${name}`]),
   message: 'an import against the data flow (docs/architecture.md)',
 });
+const offline = 'nothing uses the network';
+const NETWORK = ['http', 'https', 'http2', 'net', 'tls', 'dgram', 'dns', 'dns/promises'].flatMap((name) => [
+  only(name, offline),
+  only(`node:${name}`, offline),
+]);
 const restrict = (files, { paths = [], patterns = [] }, ignores = []) => ({
   files,
   ignores,
-  rules: { 'no-restricted-imports': ['error', { paths, patterns }] },
+  rules: { 'no-restricted-imports': ['error', { paths: [...NETWORK, ...paths], patterns }] },
 });
 
 export default tseslint.config(
@@ -62,4 +67,14 @@ export default tseslint.config(
     ],
   }),
   restrict(['client/**/*.ts'], { patterns: [LSP, ORT, folder('server')] }),
+  restrict(['media/**/*.ts'], { paths: [VSCODE], patterns: [LSP, ORT] }),
+  {
+    files: ['client/**/*.ts', 'media/**/*.ts', 'protocol/**/*.ts', 'server/**/*.ts'],
+    rules: {
+      'no-restricted-globals': [
+        'error',
+        ...['fetch', 'WebSocket', 'XMLHttpRequest', 'EventSource'].map((name) => only(name, offline)),
+      ],
+    },
+  },
 );
