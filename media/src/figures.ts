@@ -80,17 +80,19 @@ class FigureBox {
         },
         format.toUpperCase(),
       );
+    // Landmarks are for a page with one result; with several, the runs are.
+    const [role, dataRole] = prefix === '' ? [undefined, 'region'] : ['group', 'group'];
     // It scrolls, so a keyboard has to reach it.
     this.data = h('div', {
       class: 'table',
       tabindex: 0,
-      role: 'region',
+      role: dataRole,
       'aria-label': `${t('Data')}: ${figure.title}`,
     });
     this.details = h('details', { toggle: () => this.fillTable() }, h('summary', {}, t('Data')), this.data);
     this.element = h(
       'section',
-      { class: `figure ${figure.name}`, 'aria-labelledby': id, hidden: true },
+      { class: `figure ${figure.name}`, role, 'aria-labelledby': id, hidden: true },
       h(
         'header',
         {},

@@ -24,7 +24,7 @@ type ShownRun = ToRuns['runs'][number];
 function column({ title, started, result }: ShownRun, index: number): HTMLElement {
   const { checkpoint } = result;
   const id = `run-${index}`;
-  const summary = new Summary((layer) => host.postMessage({ kind: 'openLayers', checkpoint, layer }));
+  const summary = new Summary((layer) => host.postMessage({ kind: 'openLayers', checkpoint, layer }), 'group');
   const figures = new Figures(
     nonce,
     (name, format, content) => host.postMessage({ kind: 'export', checkpoint, name, format, content }),
@@ -32,14 +32,14 @@ function column({ title, started, result }: ShownRun, index: number): HTMLElemen
   );
   const element = h(
     'section',
-    { class: 'run', 'aria-labelledby': id },
+    { class: 'run', 'aria-labelledby': `${id} ${id}-when` },
     h(
       'header',
       { class: 'title' },
       h('h1', { id }, title),
       h(
         'p',
-        { class: 'path', title: checkpoint },
+        { id: `${id}-when`, class: 'path', title: checkpoint },
         `${new Date(started).toLocaleString(document.documentElement.lang)}, ${checkpoint}`,
       ),
     ),

@@ -21,10 +21,18 @@ export type Stage = 'running' | 'done' | 'stopped';
 
 /** The answer in words: headline, both operators, what it rests on, and what to beware of. */
 export class Summary {
-  readonly element = h('section', { class: 'summary', 'aria-label': t('Result') });
+  readonly element: HTMLElement;
 
-  /** @param openLayer shows a layer in the layer summary; absent where there is none */
-  constructor(private readonly openLayer?: (layer: string) => void) {}
+  /**
+   * @param openLayer shows a layer in the layer summary; absent where there is none
+   * @param role `group` where it is one of several, which are no landmarks
+   */
+  constructor(
+    private readonly openLayer?: (layer: string) => void,
+    role?: 'group',
+  ) {
+    this.element = h('section', { class: 'summary', role, 'aria-label': t('Result') });
+  }
 
   clear(): void {
     fill(this.element);

@@ -29,10 +29,21 @@ export class Workbench {
 
   /** Runs a command by its title. */
   async run(title: string): Promise<void> {
-    await this.page.keyboard.press('F1');
     const input = this.page.locator('.quick-input-widget input[type="text"]');
-    await input.fill(`>${title}`);
-    await this.page.locator('.quick-input-list .monaco-list-row').filter({ hasText: title }).first().click();
+    const row = this.page.locator('.quick-input-list .monaco-list-row').filter({ hasText: title }).first();
+    // A webview that gets the focus at that moment swallows the key, or closes the palette again.
+    await until(`the command "${title}"`, async () => {
+      try {
+        if (!(await input.isVisible())) await this.page.keyboard.press('F1');
+        await input.fill(`>${title}`, { timeout: 1000 });
+        await row.click({ timeout: 3000 });
+        return true;
+      } catch {
+        // Its list is made when it opens: a command that is not known by then never comes into it.
+        await this.page.keyboard.press('Escape');
+        return false;
+      }
+    });
   }
 
   /** A row of the explorer, its folders unfolded on the way. */
@@ -127,6 +138,16 @@ export class Workbench {
       return found !== undefined;
     });
     return found!;
+  }
+
+  /** Scrolls to an element, which may be drawn anew meanwhile. */
+  async scrollTo(element: Locator): Promise<void> {
+    await until('an element to scroll to', () =>
+      element.scrollIntoViewIfNeeded({ timeout: 2000 }).then(
+        () => true,
+        () => false,
+      ),
+    );
   }
 
   async theme(name: string): Promise<void> {

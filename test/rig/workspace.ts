@@ -1,7 +1,7 @@
 import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { onnx } from '../../server/src/checkpoint/onnx/generated/onnx';
+import { edited } from './sample';
 
 /** The embedded sample in a folder that a test may write to. */
 export interface Workspace {
@@ -48,9 +48,7 @@ export function sampleWorkspace(): Workspace {
 
 /** The sample with one layer far smaller than the others, so that nothing of it is left at the limit. */
 function weakened(sample: Uint8Array): Uint8Array {
-  const model = onnx.ModelProto.decode(sample);
-  const raw = model.graph!.initializer!.find(({ name }) => name === WEAK_LAYER)!.rawData!;
-  const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
-  for (let i = 0; i < raw.byteLength; i += 4) view.setFloat32(i, view.getFloat32(i, true) / 1000, true);
-  return onnx.ModelProto.encode(model).finish();
+  return edited(sample, (name, values) => {
+    if (name === WEAK_LAYER) values.forEach((value, i) => (values[i] = value / 1000));
+  });
 }

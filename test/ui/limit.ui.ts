@@ -81,6 +81,11 @@ describe('installed extension', { timeout: 480_000 }, () => {
     await workbench.choose(await file('digits.onnx'), 'Show Layers');
     await workbench.page.locator('.view-line').filter({ hasText: 'not computed yet' }).waitFor();
     await workbench.screenshot('02-untrusted-layers');
+    await workbench.run('View: Show Pruning Limit');
+    const welcome = workbench.page.locator('.sidebar .welcome-view-content');
+    await welcome.filter({ hasText: 'computed in trusted folders only' }).waitFor();
+    await workbench.screenshot('02-untrusted-runs');
+    await workbench.run('View: Show Explorer');
     await workbench.run('Workspaces: Manage Workspace Trust');
     await workbench.page.locator('.workspace-trust-editor').getByRole('button', { name: 'Trust', exact: true }).click();
     await workbench.page.locator('.workspace-trust-editor').filter({ hasText: 'You trust this folder' }).waitFor();
@@ -193,12 +198,12 @@ describe('installed extension', { timeout: 480_000 }, () => {
     const table = frame.locator('.figure.loss details');
     await table.locator('summary').click();
     await table.locator('table tbody tr').first().waitFor();
-    await table.locator('summary').scrollIntoViewIfNeeded();
+    await workbench.scrollTo(table.locator('summary'));
     await workbench.screenshot('09-result-dark-table');
     await table.locator('summary').click();
-    await frame.locator('.figure.layers').scrollIntoViewIfNeeded();
+    await workbench.scrollTo(frame.locator('.figure.layers'));
     await workbench.screenshot('10-result-dark-layers');
-    await frame.locator('h1').scrollIntoViewIfNeeded();
+    await workbench.scrollTo(frame.locator('h1'));
   });
 
   step('warns of a layer that would vanish, in the panel and in the problems', async () => {
@@ -323,7 +328,7 @@ describe('installed extension', { timeout: 480_000 }, () => {
     const frame = await panel('weak.onnx');
     await frame.locator('.facts').filter({ hasText: 'From the cache' }).waitFor();
     await frame.getByRole('button', { name: 'Compute Again' }).waitFor();
-    await frame.locator('.facts').scrollIntoViewIfNeeded();
+    await workbench.scrollTo(frame.locator('.facts'));
     await workbench.screenshot('20-from-the-cache');
     const target = join(workspace.folder, 'limit.png');
     await frame.getByRole('button', { name: 'Export Limit as PNG' }).click();
@@ -370,9 +375,9 @@ describe('installed extension', { timeout: 480_000 }, () => {
       await frame.locator('.figure.limit svg').first().waitFor();
       await workbench.closeNotifications();
       await workbench.screenshot(`13-result-${file}`);
-      await frame.locator('.figure.layers').scrollIntoViewIfNeeded();
+      await workbench.scrollTo(frame.locator('.figure.layers'));
       await workbench.screenshot(`14-result-${file}-layers`);
-      await frame.locator('h1').scrollIntoViewIfNeeded();
+      await workbench.scrollTo(frame.locator('h1'));
     }
     await workbench.run('View: Close All Editors');
     await workbench.choose(await file('weak.onnx'), 'Show Layers');
