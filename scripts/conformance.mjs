@@ -1,13 +1,13 @@
-// npm run conformance -- [--provider NAME] [--threads N] [--light] [--large] [--modules DIR] [--json]
+// npm run conformance -- [--provider NAME] [--threads N] [--light] [--large] [--limits] [--modules DIR] [--json]
 // Holds an engine to its definition, operator by operator, and to PyTorch's
 // gradients and products of whole networks; see test/conformance.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { buildTests, root } from './build.mjs';
-import { setUp } from './setup.mjs';
+import { root, setUp } from './setup.mjs';
 import { softwareVulkan } from './vulkan.mjs';
 
 setUp();
+const { buildTests } = await import('./build.mjs');
 await buildTests();
 const args = process.argv.slice(2);
 let env = process.env;

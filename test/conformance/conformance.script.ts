@@ -1,10 +1,11 @@
 /**
  * npm run conformance -- [--provider NAME] [--threads N] [--light] [--large]
- *     [--modules DIR] [--json]
+ *     [--limits] [--modules DIR] [--json]
  *
  * Holds an engine to the conformance suite (suite.ts) and prints a table, one
  * line per case; `--light` takes fewer cases of an operator and leaves the large
- * network out, `--large` takes values above WebGPU's smallest limits alone;
+ * network out, `--large` takes values above WebGPU's smallest limits alone,
+ * `--limits` the limit of a real checkpoint beside the CPU's alone;
  * `--modules` says where TensorFlow.js is. Exit status 0 where every case that
  * could be run is within its tolerance, 1 where one is not, 2 where the provider
  * is not there.
@@ -14,6 +15,7 @@ import { PROVIDERS } from '../../protocol/analysis';
 import { createEngine } from '../../server/src/engine/create';
 import type { Engine } from '../../server/src/engine/engine';
 import { largeCases } from './large';
+import { limitCases } from './limits';
 import { conformanceCases } from './suite';
 
 /** Cases per operator with `--light`: a GPU in software compiles its shaders for minutes. */
@@ -26,6 +28,7 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
     light: { type: 'boolean', default: false },
     large: { type: 'boolean', default: false },
+    limits: { type: 'boolean', default: false },
     modules: { type: 'string', default: '' },
   },
 });
@@ -49,7 +52,7 @@ async function main(): Promise<number> {
   const rows = [];
   let failures = 0;
   let section = '';
-  for (const conformance of values.large ? largeCases : conformanceCases) {
+  for (const conformance of values.limits ? limitCases : values.large ? largeCases : conformanceCases) {
     if (!json && conformance.section !== section) console.log(`\n${(section = conformance.section)}`);
     const row = await measure(engine, conformance);
     if (row.failure !== undefined) failures++;

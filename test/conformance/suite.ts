@@ -22,7 +22,7 @@ import { evaluate } from '../reference/interpreter';
  * against PyTorch's in float64.
  */
 export interface ConformanceCase {
-  readonly section: 'operators' | 'convolutions' | 'networks' | 'large values';
+  readonly section: 'operators' | 'convolutions' | 'networks' | 'large values' | 'limits';
   readonly name: string;
   /** Why it cannot be run here, or false. */
   readonly skip: string | false;
