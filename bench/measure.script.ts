@@ -4,7 +4,7 @@
  *     measure hvp BATCH THREADS RUNS   Hessian-vector products of ResNet-18
  *     measure probes BATCH THREADS PROBES CACHE   a pass of PROBES products, CACHE 1 with the
  *                                                 half kept that does not depend on the vectors
- *     measure train fc5|resnet20 BATCH THREADS RUNS   steps of SGD, also in processor time
+ *     measure train fc5|resnet20 BATCH THREADS RUNS MU   steps of SGD, with an L1 penalty of factor MU
  *     measure gemm SIZE THREADS RUNS   square float32 matrix products
  *     measure lanczos DIMENSION STEPS  re-orthogonalisation, products left out
  *
@@ -62,11 +62,11 @@ async function problem(batch: number, threads: number, probes: number, cacheByte
   return { model, operator, vectors };
 }
 
-async function train(name: string, batch: number, threads: number, runs: number): Promise<object> {
+async function train(name: string, batch: number, threads: number, runs: number, l1: number): Promise<object> {
   const network = decodeModel(freshNetwork(name, [3, 32, 32], CLASSES, 1), name);
   const trainer = await SgdTrainer.create(await createOrtEngine(threads), [importForTraining(network, { batch })], {
     momentum: 0.9,
-    l1: 0,
+    l1,
   });
   const random = Random.stream(1, 'bench');
   const inputs = Float32Array.from({ length: batch * SAMPLE }, () => 2 * random.uniform() - 1);
@@ -111,11 +111,11 @@ async function timed(runs: number, action: () => Promise<unknown>): Promise<Timi
 async function main(): Promise<void> {
   const [what, ...rest] = process.argv.slice(2);
   const [network, ...numbers] = what === 'train' ? rest : ['', ...rest];
-  const [a, b, c] = numbers.map(Number) as [number, number, number];
+  const [a, b, c, mu = 0] = numbers.map(Number) as [number, number, number, number?];
   const measurements = {
     hvp: () => hvp(a, b, c),
     probes: () => probes(a, b, c, rest[3] === '1'),
-    train: () => train(network!, a, b, c),
+    train: () => train(network!, a, b, c, mu),
     gemm: () => gemm(a, b, c),
     lanczos: () => lanczos(a, b),
   };

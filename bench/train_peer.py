@@ -1,9 +1,10 @@
 """PyTorch's side of the training benchmark: the same network, batch and threads.
 
-    train_peer.py (fc5 | resnet20) BATCH THREADS RUNS
+    train_peer.py (fc5 | resnet20) BATCH THREADS RUNS MU
 
 Prints one JSON object: seconds and processor seconds of each step (forward,
-backward, SGD with momentum), the first two left out.
+backward, SGD with momentum), the first two left out. MU, where it is not 0, is the
+factor of the L1 norm of the weights in the loss.
 """
 
 import json
@@ -51,17 +52,21 @@ def fc5():
 
 
 def main():
-    name, (batch, threads, runs) = sys.argv[1], map(int, sys.argv[2:5])
+    name, (batch, threads, runs), mu = sys.argv[1], map(int, sys.argv[2:5]), float(sys.argv[5])
     torch.manual_seed(1)
     torch.set_num_threads(threads)
     net = {"fc5": fc5, "resnet20": resnet20}[name]()
     x, y = torch.rand(batch, 3, 32, 32) * 2 - 1, torch.arange(batch) % 10
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    weights = [p for p in net.parameters() if p.dim() > 1]
     seconds, processor = [], []
     for _ in range(runs + 2):
         started = time.perf_counter(), time.process_time()
         optimizer.zero_grad()
-        F.cross_entropy(net(x), y).backward()
+        loss = F.cross_entropy(net(x), y)
+        if mu > 0:
+            loss = loss + mu * sum(w.abs().sum() for w in weights)
+        loss.backward()
         optimizer.step()
         seconds.append(time.perf_counter() - started[0])
         processor.append(time.process_time() - started[1])

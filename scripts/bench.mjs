@@ -30,7 +30,7 @@ if (missing !== undefined) fail(`${missing} has no PyTorch: "import torch" fails
 console.log(`${cpus()[0].model}, ${cpus().length} cores, Node ${process.versions.node}, ${THREADS} threads`);
 if (pythons.length === 0) console.log('PyTorch is not installed here (python3 -c "import torch" fails): no ratios');
 compareProducts();
-for (const network of ['fc5', 'resnet20']) compareTraining(network);
+for (const network of ['fc5', 'resnet20']) for (const mu of [0, 5e-5]) compareTraining(network, mu);
 measureLanczos();
 
 function compareProducts() {
@@ -87,16 +87,18 @@ function compareProducts() {
   }
 }
 
-function compareTraining(network) {
+function compareTraining(network, mu) {
   const ours = [];
   const peers = pythons.map(() => []);
   for (let round = 0; round < rounds; round++) {
-    const args = [network, TRAINING_BATCH, THREADS, TRAINING_STEPS];
+    const args = [network, TRAINING_BATCH, THREADS, TRAINING_STEPS, mu];
     ours.push(measure('train', ...args));
     pythons.forEach((python, i) => peers[i].push(runJson(python, ['bench/train_peer.py', ...args])));
   }
   const rate = (runs) => `${(TRAINING_BATCH / median(runs.flatMap(({ seconds }) => seconds))).toFixed(0)} images/s`;
-  console.log(`\nTraining ${network}, images of 3 × 32 × 32, batch ${TRAINING_BATCH}`);
+  console.log(
+    `\nTraining ${network}${mu > 0 ? `, L1 penalty ${mu}` : ''}, images of 3 × 32 × 32, batch ${TRAINING_BATCH}`,
+  );
   row('ours', time(ours), rate(ours));
   peers.forEach((runs) => {
     row(`PyTorch ${runs[0].build}`, time(runs), rate(runs));
