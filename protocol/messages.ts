@@ -51,6 +51,8 @@ export const Method = {
   deleteRun: 'pruningLimit/deleteRun',
   /** `DoctorParams` → `DoctorAnswer`: what this machine has to run a network with; takes seconds. */
   doctor: 'pruningLimit/doctor',
+  /** → `HealthAnswer`: how well the server keeps up, since it was asked last. */
+  health: 'pruningLimit/health',
   /** server → client: the answer of `runs` has changed. */
   runsChanged: 'pruningLimit/runsChanged',
   /** server → client, `JobEvent` */
@@ -123,6 +125,14 @@ export interface RunsAnswer {
 export interface ResumeAnswer {
   /** Jobs that run now. */
   readonly jobs: readonly { readonly job: JobId; readonly checkpoint: string }[];
+}
+
+export interface HealthAnswer {
+  /** Longest time that anything had to wait for the event loop, in milliseconds; 0 when asked for the first time. */
+  readonly delay: number;
+  /** Resident memory and JavaScript heap in use, in MiB. */
+  readonly memory: number;
+  readonly heap: number;
 }
 
 /** An event of a job; `cancelled` ends it like `done`, `pruned` and `failed` do. */

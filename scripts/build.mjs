@@ -94,6 +94,7 @@ export async function buildProduct() {
     client: 'client/src/extension.ts',
     server: 'server/src/main.ts',
     compute: 'server/src/compute.ts',
+    listing: 'server/src/listing.ts',
     'engine-process': 'server/src/engine-process.ts',
     cli: 'server/src/cli.ts',
   };

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { AnalysisOptions, DataOptions, MeasureOptions } from '../../protocol/analysis';
 import { InputError } from './errors';
@@ -15,6 +15,10 @@ import { DEFAULT_MEASURE, DEFAULT_OPTIONS, parseEpsilon } from './options';
  * whose pattern matches a checkpoint counts.
  */
 export const ANALYSIS_FILE = 'pruning-limit.json';
+
+/** An analysis file has a few entries of a few lines: bytes. */
+export const LARGEST_ANALYSIS_FILE = 2 ** 20;
+const TOO_LARGE = 'an analysis file has at most 1 MiB; delete what does not belong there';
 
 /** Values for what an entry leaves open: the editor's settings over the defaults. */
 export type OptionDefaults = Omit<AnalysisOptions, 'data'> & { readonly data: Omit<DataOptions, 'path'> };
@@ -44,7 +48,8 @@ export function optionsFromText(
 ): AnalysisOptions | null {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    // A byte order mark is no part of the text.
+    json = JSON.parse(text.replace(/^\ufeff/, ''));
   } catch (error) {
     throw new InputError(`${file}: not JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
@@ -65,13 +70,24 @@ export async function readAnalysisFile(
   checkpoint: string,
   defaults?: OptionDefaults,
 ): Promise<AnalysisOptions | null> {
-  let text: string;
+  let bytes: Uint8Array;
   try {
-    text = await readFile(file, 'utf8');
+    if ((await stat(file)).size > LARGEST_ANALYSIS_FILE) throw new InputError(`${file}: too large: ${TOO_LARGE}`);
+    bytes = await readFile(file);
   } catch (error) {
+    if (error instanceof InputError) throw error;
     throw new InputError(`${file}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
   }
-  return optionsFromText(text, file, checkpoint, defaults);
+  return optionsFromText(decode(bytes, file), file, checkpoint, defaults);
+}
+
+/** UTF-8, with a byte order mark or without, as editors write it. */
+function decode(bytes: Uint8Array, file: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new InputError(`${file}: not UTF-8; save it with that encoding`);
+  }
 }
 
 const ENTRY = [
@@ -247,6 +263,16 @@ class Node {
   }
 
   private mustBe(what: string): never {
-    throw new InputError(`${this.where()} must be ${what}, is ${JSON.stringify(this.value) ?? 'absent'}`);
+    throw new InputError(`${this.where()} must be ${what}, is ${shown(this.value)}`);
   }
+}
+
+/** Longest piece of a file that a message repeats. */
+const LONGEST = 80;
+
+function shown(value: unknown): string {
+  if (Array.isArray(value)) return value.length === 0 ? '[]' : `a list of ${value.length}`;
+  if (typeof value === 'object' && value !== null) return 'an object';
+  const text = JSON.stringify(value) ?? 'absent';
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
 }

@@ -1,9 +1,9 @@
 /**
  * The language server.
  *
- * Architecture invariant: this process answers at once. It reads headers of
- * checkpoints and holds results; it runs no session, imports no engine, and
- * leaves every analysis to a compute process that it may kill.
+ * Architecture invariant: this process answers at once. It holds results; it
+ * runs no session, imports no engine, leaves what is in a checkpoint to a
+ * listing process and every analysis to a compute process, and may kill both.
  */
 import { config } from '@vscode/l10n';
 import { join } from 'node:path';
@@ -21,6 +21,7 @@ import {
 } from 'vscode-languageserver/node';
 import { TextDocument } from 'vscode-languageserver-textdocument';
 import { Method, type JobEvent, type ServerOptions } from '../../protocol/messages';
+import { ListingProcess } from './jobs/listing-process';
 import { RunStore } from './jobs/run-store';
 import { registerAnalysis } from './lsp/analysis';
 import { registerCompletion } from './lsp/analysis-completion';
@@ -32,6 +33,7 @@ import { registerDoctor } from './lsp/doctor';
 import { buildLayersText, type ServerContext } from './lsp/context';
 import { DatasetReader } from './lsp/datasets';
 import { publishWarnings } from './lsp/diagnostics';
+import { registerHealth } from './lsp/health';
 import { registerHover } from './lsp/hover';
 import { registerInlayHints } from './lsp/inlay-hints';
 import { JobRegistry } from './lsp/jobs';
@@ -51,10 +53,12 @@ connection.onInitialize((params: InitializeParams): InitializeResult => {
   let folders = (params.workspaceFolders ?? []).map(({ uri }) => uri);
   const runs = new RunStore(storage, warn);
   const jobs = new JobRegistry(join(__dirname, 'compute.js'), runs, relay, (line) => connection.console.info(line));
+  const listing = new ListingProcess(join(__dirname, 'listing.js'));
   const context: ServerContext = {
     connection,
     documents,
-    checkpoints: new CheckpointReader(),
+    checkpoints: new CheckpointReader(listing),
+    listing,
     datasets: new DatasetReader(),
     results: new ResultStore(runs),
     runs,
@@ -75,6 +79,7 @@ connection.onInitialize((params: InitializeParams): InitializeResult => {
     registerAnalysisFile,
     registerCompletion,
     registerPrune,
+    registerHealth,
     registerRuns,
     registerHover,
     registerInlayHints,
@@ -145,6 +150,7 @@ function refresh(): void {
 const dispose = (): void => {
   ready?.jobs.dispose();
   ready?.runs.dispose();
+  ready?.listing.dispose();
 };
 process.on('exit', dispose);
 connection.onShutdown(dispose);

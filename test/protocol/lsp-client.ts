@@ -146,10 +146,11 @@ export class LspClient {
   }
 }
 
-/** Processes that a process has started. */
-export function childrenOf(pid: number): number[] {
-  return execFileSync('ps', ['-A', '-o', 'pid=,ppid=,stat='], { encoding: 'utf8' })
+/** Compute processes that a process has started. */
+export function childrenOf(pid: number, script = 'compute.js'): number[] {
+  return execFileSync('ps', ['-A', '-ww', '-o', 'pid=,ppid=,stat=,args='], { encoding: 'utf8' })
     .split('\n')
+    .filter((line) => line.includes(script))
     .map((line) => line.trim().split(/\s+/))
     .filter(([, parent, state]) => Number(parent) === pid && !state?.startsWith('Z'))
     .map(([child]) => Number(child));

@@ -5,6 +5,7 @@ import { grouped, percent, shapeText, significant } from '../../../protocol/numb
 import { table, type Column } from '../table';
 import { shortened } from './curves';
 import { color, frame, type Figure } from './figure';
+import { layerRows } from './layer-groups';
 
 const KEPT = t('kept at the limit');
 const CURVATURE = t('share of the curvature');
@@ -30,46 +31,54 @@ export const layersFigure: Figure = {
   name: 'layers',
   title: t('Layers'),
   caption: t(
-    'Share of every layer that is kept at the limit, beside its share of the curvature. A layer that keeps nothing cuts the network.',
+    'Share of every layer that is kept at the limit, beside its share of the curvature. A layer that keeps nothing cuts the network. Where there are more than can be read, neighbours share a row; the data have every layer.',
   ),
 
   ready: (result) => result.layers.length > 0 && result.limits.length > 0,
 
-  draw({ layers }, width) {
+  draw(result, width) {
+    const rows = layerRows(result.layers);
+    const grouped = rows.length < result.layers.length;
     const narrow = width < 560;
     // About seven pixels a character; names take at most a third of the width.
     const characters = Math.floor(width / (narrow ? 30 : 22));
-    const longest = Math.max(...layers.map(({ name }) => Math.min(characters, name.length)));
-    const bars = layers.flatMap((layer, index) => [
-      { index, facet: KEPT, value: 1 - (layer.sparsityAtLimit ?? 0), fill: color.hessian },
-      { index, facet: CURVATURE, value: layer.curvatureShare ?? 0, fill: color.predicted },
+    const longest = Math.max(...rows.map(({ label }) => Math.min(characters, label.length)));
+    const bars = rows.flatMap((row, index) => [
+      { index, facet: KEPT, value: row.kept, fill: color.hessian },
+      { index, facet: CURVATURE, value: row.curvature, fill: color.predicted },
     ]);
-    const vanishing = layers.flatMap(({ keptAtLimit }, index) => (keptAtLimit === 0 ? [{ index, facet: KEPT }] : []));
+    const vanishing = rows.flatMap(({ vanishing }, index) => (vanishing > 0 ? [{ index, facet: KEPT }] : []));
     const most = Math.max(...bars.map(({ value }) => value));
     return Plot.plot({
       ...frame,
       width,
-      height: 64 + layers.length * 22,
+      height: 64 + rows.length * 22,
       marginLeft: 16 + longest * 7,
       marginTop: 30,
       marginBottom: 10,
       marginRight: 52,
-      ariaLabel: t('Share kept and share of the curvature for every layer'),
+      ariaLabel: grouped
+        ? t(
+            'Share kept and share of the curvature, {0} layers in {1} groups of neighbours',
+            result.layers.length,
+            rows.length,
+          )
+        : t('Share kept and share of the curvature for every layer'),
       fx: { domain: [KEPT, CURVATURE], label: null, axis: 'top', padding: narrow ? 0.25 : 0.18 },
       x: { domain: [0, Math.max(most, 1e-9)], axis: null },
       y: {
         type: 'band',
-        domain: layers.map((_, index) => index),
+        domain: rows.map((_, index) => index),
         label: null,
         tickSize: 0,
         padding: 0.3,
-        tickFormat: (index: number) => shortened(layers[index]!.name, characters),
+        tickFormat: (index: number) => shortened(rows[index]!.label, characters),
       },
       marks: [
         Plot.barX(bars, { fx: 'facet', x: 'value', y: 'index', fill: 'fill', fillOpacity: 0.85 }),
         Plot.ruleX([0], { stroke: color.muted }),
         Plot.text(
-          bars.filter(({ facet, index }) => facet !== KEPT || layers[index]!.keptAtLimit !== 0),
+          bars.filter(({ facet, index }) => facet !== KEPT || rows[index]!.vanishing === 0),
           {
             fx: 'facet',
             x: 'value',
@@ -82,9 +91,10 @@ export const layersFigure: Figure = {
         ),
         Plot.text(vanishing, {
           fx: 'facet',
-          x: 0,
+          x: ({ index }: { index: number }) => rows[index]!.kept,
           y: 'index',
-          text: () => t('vanishes'),
+          text: ({ index }: { index: number }) =>
+            grouped ? t('{0}, {1} vanish', percent(rows[index]!.kept), rows[index]!.vanishing) : t('vanishes'),
           textAnchor: 'start',
           dx: 5,
           fill: color.alarm,

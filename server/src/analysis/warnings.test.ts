@@ -42,6 +42,17 @@ test('a layer of which nothing is left is named', () => {
   ]);
 });
 
+test('of a thousand layers that vanish the first are named and the others counted', () => {
+  const layers = Array.from({ length: 1000 }, (_, i) => layer(`l${i}`, 10, { keptAtLimit: 0, curvatureShare: 0 }));
+  const warnings = layerWarnings(layers, limit());
+  assert.equal(warnings.length, 21);
+  assert.equal(warnings[19]!.layer, 'l19');
+  assert.deepEqual(warnings[20], {
+    code: 'layer-vanishes',
+    message: '980 more layers vanish at the limit; the table of layers has them all',
+  });
+});
+
 test('a small layer with much of the curvature is named', () => {
   const of = (weights: number, curvatureShare: number) =>
     codes(

@@ -9,14 +9,18 @@ const CURVATURE_SHARE = 0.1;
 /** Of the weights that are zero already, when it is said so. */
 const ALREADY_SPARSE = 0.1;
 
+/** Layers that vanish and are named one by one; more are counted. */
+const MOST_NAMED = 20;
+
 const percent = (x: number): string => `${(100 * x).toFixed(1)} %`;
 
 export function layerWarnings(layers: readonly LayerResult[], limit: LimitResult): AnalysisWarning[] {
   const total = layers.reduce((sum, layer) => sum + layer.weights, 0);
   const zeros = layers.reduce((sum, layer) => sum + layer.zeros, 0);
   const warnings: AnalysisWarning[] = [];
+  let vanished = 0;
   for (const layer of layers) {
-    if (layer.keptAtLimit === 0) {
+    if (layer.keptAtLimit === 0 && ++vanished <= MOST_NAMED) {
       warnings.push({
         code: 'layer-vanishes',
         layer: layer.name,
@@ -32,6 +36,12 @@ export function layerWarnings(layers: readonly LayerResult[], limit: LimitResult
         message: `layer ${layer.name} carries ${percent(curvature)} of the curvature with ${percent(share)} of the weights; pruning it costs more than its magnitudes say`,
       });
     }
+  }
+  if (vanished > MOST_NAMED) {
+    warnings.push({
+      code: 'layer-vanishes',
+      message: `${grouped(vanished - MOST_NAMED)} more layers vanish at the limit; the table of layers has them all`,
+    });
   }
   if (zeros / total >= ALREADY_SPARSE) {
     warnings.push({

@@ -12,7 +12,7 @@ import { ruleOf } from './onnx/rules/table';
 import { openCheckpoint } from './open';
 import { elementBytes, type StoredTensor } from './stored-tensor';
 
-/** Weights of more bytes than this are not read to count their zeros, unless the caller says another number. */
+/** Weights of more bytes than this are not read to count their zeros. */
 const MOST_READ = 2 ** 30;
 
 /**
@@ -22,29 +22,20 @@ const MOST_READ = 2 ** 30;
  *
  * @param path absolute, as it is to be shown
  * @param hash whether every tensor is read for its SHA-256
- * @param mostRead bytes of weights up to which their zeros are counted
  * @throws InputError when the file cannot be read, or a layer's weights cannot
  */
-export async function inspectCheckpoint(
-  path: string,
-  hash = false,
-  mostRead: number = MOST_READ,
-): Promise<CheckpointSummary> {
-  return summarizeCheckpoint(await openCheckpoint(path), hash, mostRead);
+export async function inspectCheckpoint(path: string, hash = false): Promise<CheckpointSummary> {
+  return summarizeCheckpoint(await openCheckpoint(path), hash);
 }
 
 /** The same for a checkpoint that is open; it is shown under the path it was opened with. */
-export async function summarizeCheckpoint(
-  file: Checkpoint,
-  hash = false,
-  mostRead: number = MOST_READ,
-): Promise<CheckpointSummary> {
+export async function summarizeCheckpoint(file: Checkpoint, hash = false): Promise<CheckpointSummary> {
   const { network, architecture, weights } = structureOf(file);
   const stored = network === null ? [] : listedLayers(network);
   const bytes = stored.reduce((sum, { shape, tensor }) => sum + elementCount(shape) * elementBytes(tensor.dtype)!, 0);
   const layers: LayerSummary[] = [];
   for (const layer of stored) {
-    layers.push(summarize(layer, bytes <= mostRead));
+    layers.push(summarize(layer, bytes <= MOST_READ));
     await setImmediate();
   }
   const tensors: TensorSummary[] = [];

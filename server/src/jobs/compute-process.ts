@@ -87,10 +87,7 @@ function outputsOf(task: ToCompute | TrainTask | DoctorTask): string[] {
 /** One sentence on why a compute process went without an answer. */
 export function exitMessage(code: number | null, signal: NodeJS.Signals | null, lastWords: string): string {
   const how = signal ? `signal ${signal}` : `exit status ${code}`;
-  const memory =
-    signal === 'SIGKILL' ||
-    /out of memory|OutOfMemory|bad_alloc|Cannot allocate memory|failed to allocate/i.test(lastWords);
-  if (memory) {
+  if (ranOutOfMemory(signal, lastWords)) {
     return `compute process was ended (${how}), most likely because memory ran out; ${LESS_MEMORY}`;
   }
   const lines = lastWords.trim().split('\n');
@@ -98,6 +95,14 @@ export function exitMessage(code: number | null, signal: NodeJS.Signals | null, 
   const words = (lines.findLast((line) => /\b(FATAL|Fatal|Error)\b/.test(line)) ?? lines.at(-1)!).trim();
   const last = words === '' ? '' : `, its last words were ${JSON.stringify(words)}`;
   return `compute process ended unexpectedly (${how})${last}; compute again, and report it if it happens again`;
+}
+
+/** Whether it was most likely for want of memory that a process went. */
+export function ranOutOfMemory(signal: NodeJS.Signals | null, lastWords: string): boolean {
+  return (
+    signal === 'SIGKILL' ||
+    /out of memory|OutOfMemory|bad_alloc|Cannot allocate memory|failed to allocate/i.test(lastWords)
+  );
 }
 
 /** Variables that the compute process may see: those of the system and of its numerical libraries. */

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { relative, resolve, sep } from 'node:path';
 import type { Split } from '../../../protocol/analysis';
 import type { Preprocessing } from '../dataset/prepare';
+import { LARGEST_ANALYSIS_FILE } from '../analysis-file';
 import { globToRegExp } from '../glob';
 import { DEFAULT_OPTIONS } from '../options';
 import type { ServerContext } from './context';
@@ -31,8 +32,12 @@ export interface AnalysisEntries {
   readonly places: ReturnType<typeof jsonPlaces>;
 }
 
+/** Entries that are looked at while a file is open; a run looks at all. */
+const MOST_ENTRIES = 500;
+
 /** The entries of an analysis file whose text need not be whole. */
 export function analysisEntries(text: string): AnalysisEntries {
+  if (text.length > LARGEST_ANALYSIS_FILE) return { entries: [], places: new Map() };
   const places = jsonPlaces(text);
   const valueAt = (place: string): unknown => {
     const range = places.get(place);
@@ -51,7 +56,7 @@ export function analysisEntries(text: string): AnalysisEntries {
     return Array.isArray(value) ? value.length : undefined;
   };
   const entries: AnalysisEntry[] = [];
-  for (let i = 0; places.has(`analyses[${i}]`); i++) {
+  for (let i = 0; i < MOST_ENTRIES && places.has(`analyses[${i}]`); i++) {
     const place = `analyses[${i}]`;
     const checkpoint = textAt(`${place}.checkpoint`);
     const target = valueAt(`${place}.targetSparsity`);

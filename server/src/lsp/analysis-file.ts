@@ -4,7 +4,7 @@ import { basename, dirname, isAbsolute, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DiagnosticSeverity, type Diagnostic } from 'vscode-languageserver/node';
 import type { TextDocument } from 'vscode-languageserver-textdocument';
-import { ANALYSIS_FILE } from '../analysis-file';
+import { ANALYSIS_FILE, LARGEST_ANALYSIS_FILE } from '../analysis-file';
 import { recognizeDataset } from '../dataset/open';
 import { checkLabels, prepareSamples } from '../dataset/prepare';
 import { toFailure } from '../errors';
@@ -18,6 +18,9 @@ const SEVERITY = {
   warning: DiagnosticSeverity.Warning,
   note: DiagnosticSeverity.Information,
 } as const;
+
+/** Checkpoints of one entry that are held against it; a message for each of hundreds helps nobody. */
+const MOST_CHECKED = 20;
 
 type Report = (place: string, severity: keyof typeof SEVERITY, message: string) => void;
 
@@ -43,7 +46,14 @@ export function isAnalysisFile({ uri }: TextDocument): boolean {
 
 async function publish(context: ServerContext, document: TextDocument): Promise<void> {
   const { uri, version } = document;
-  const diagnostics = await check(context, document);
+  let diagnostics: Diagnostic[];
+  try {
+    diagnostics = await check(context, document);
+  } catch (error) {
+    // A file that cannot even be checked must not take the server along.
+    context.connection.console.warn(`${uri} was not checked: ${toFailure(error).message}`);
+    return;
+  }
   // What was typed meanwhile is checked by its own call.
   if (context.documents.get(uri)?.version !== version) return;
   await context.connection.sendDiagnostics({ uri, version, diagnostics });
@@ -51,15 +61,19 @@ async function publish(context: ServerContext, document: TextDocument): Promise<
 
 async function check(context: ServerContext, document: TextDocument): Promise<Diagnostic[]> {
   const diagnostics: Diagnostic[] = [];
-  const { entries, places } = analysisEntries(document.getText());
+  const text = document.getText();
+  const { entries, places } = analysisEntries(text);
   const report: Report = (place, severity, message) => {
     const { start, end } = places.get(place) ?? { start: 0, end: 1 };
     const range = { start: document.positionAt(start), end: document.positionAt(end) };
     diagnostics.push({ range, severity: SEVERITY[severity], message, source: 'Pruning Limit' });
   };
+  if (text.length > LARGEST_ANALYSIS_FILE) {
+    report('', 'error', t('file too large: an analysis file has at most 1 MiB; delete what does not belong there'));
+  }
   const folder = dirname(fileURLToPath(document.uri));
   for (const entry of entries) {
-    const checkpoints = await checkpointsOf(context, entry, entries, folder);
+    const checkpoints = (await checkpointsOf(context, entry, entries, folder)).slice(0, MOST_CHECKED);
     checkCheckpoint(entry, folder, report);
     await checkData(entry, folder, report);
     if (await checkNormalization(context, entry, checkpoints, report))

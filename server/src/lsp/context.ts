@@ -4,6 +4,7 @@ import type { TextDocument } from 'vscode-languageserver-textdocument';
 import type { CheckpointSummary } from '../../../protocol/analysis';
 import { checkpointUri, layersUri } from '../../../protocol/layers-uri';
 import { toFailure } from '../errors';
+import type { ListingProcess } from '../jobs/listing-process';
 import type { RunStore } from '../jobs/run-store';
 import { failureText, layersText } from '../report/layers-text';
 import type { CheckpointReader } from './checkpoints';
@@ -17,6 +18,7 @@ export interface ServerContext {
   readonly connection: Connection;
   readonly documents: TextDocuments<TextDocument>;
   readonly checkpoints: CheckpointReader;
+  readonly listing: ListingProcess;
   readonly datasets: DatasetReader;
   readonly results: ResultStore;
   readonly runs: RunStore;

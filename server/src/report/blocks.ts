@@ -32,9 +32,14 @@ export function layerBlocks(lines: readonly LayerLine[], depth = 0): (Block | La
   return nodes;
 }
 
+/** Blocks are not nested deeper, whatever names are made of. */
+const DEEPEST = 16;
+
 /** The first `depth + 1` parts of a name with the separators between; null when only the parameter is left. */
 function prefixOf(name: string, depth: number): string | null {
   const parts = [...name.matchAll(/[^./]+/g)];
   const last = parts[depth];
-  return last === undefined || depth >= parts.length - 1 ? null : name.slice(0, last.index + last[0].length);
+  return depth >= DEEPEST || last === undefined || depth >= parts.length - 1
+    ? null
+    : name.slice(0, last.index + last[0].length);
 }
