@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CLAIMS } from './experiments';
 import type { GradualRow } from './gradual';
+import { predictionTable } from './prediction';
 import type { Row } from './row';
 import {
   claimTable,
@@ -36,6 +37,7 @@ export function tablesOf(all: readonly (Row | GradualRow)[]): Record<string, str
     limits: limitTable(groups),
     networks: networkTable(groups),
     'claims/sharp': sharpTable(groups),
+    prediction: predictionTable(groups),
     'claims/gradual': gradualTable(all.filter(isGradual)),
     missing: missing(rows),
     commands: commandList(main),

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { join } from 'node:path';
 import type { AnalysisResult, CurvatureKind, Interval, OneShotLimit, Split } from '../protocol/analysis';
 import type { RetrainResult } from '../protocol/retrain';
 import type { Score, TrainResult } from '../protocol/train';
@@ -81,50 +81,53 @@ function unless(settings: string, name: string, value: string): string[] {
   return words(settings).includes(name) ? [] : [name, value];
 }
 
+/** What is run for a row, and where its checkpoints lie. */
+export interface RowCommands {
+  readonly train: readonly string[];
+  readonly analyze: readonly string[];
+  readonly retrain: readonly string[];
+  readonly dense: string;
+}
+
+export function commandsOf(
+  seed: number,
+  { input }: Pick<Experiment, 'input'>,
+  settings: Settings,
+  { data, dataRoot, folder, threads }: Omit<Place, 'root'>,
+): RowCommands {
+  const [dense, retrained] = [join(folder, 'dense.onnx'), join(folder, 'retrained.onnx')];
+  const common = ['--data', data, ...words(input), '--threads', `${threads}`, '--seed', `${seed}`];
+  const penalty = settings.l1 > 0 ? ['--l1', `${settings.l1}`] : [];
+  const network = settings.network.map((word) => word.replace('{data}', dataRoot));
+  return {
+    train: ['train', ...network, ...common, ...words(settings.train), ...penalty, '-o', dense],
+    analyze: [
+      ...['analyze', dense, ...common, '--split', 'train', ...penalty],
+      ...unless(settings.analyze, '--tolerance', '0.01'),
+      ...unless(settings.analyze, '--minutes', '60'),
+      ...words(settings.analyze),
+      '--measure',
+    ],
+    retrain: ['retrain', dense, ...common, ...words(settings.retrain), '-o', retrained],
+    dense,
+  };
+}
+
 /** Trains, analyses and retrains, as far as that has not been done. */
 export async function makeRow(
   name: string,
   preset: Preset,
   seed: number,
-  { input }: Experiment,
+  experiment: Experiment,
   settings: Settings,
   place: Place,
 ): Promise<Row> {
   const steps = new Steps(place.root, place.folder);
-  const [dense, retrained] = [steps.path('dense.onnx'), steps.path('retrained.onnx')];
-  const common = ['--data', place.data, ...words(input), '--threads', `${place.threads}`, '--seed', `${seed}`];
-  const penalty = settings.l1 > 0 ? ['--l1', `${settings.l1}`] : [];
-  const network = settings.network.map((word) => word.replace('{data}', place.dataRoot));
-  const train = steps.run<TrainResult>('train', [
-    'train',
-    ...network,
-    ...common,
-    ...words(settings.train),
-    ...penalty,
-    '-o',
-    dense,
-  ]);
-  const analysis = steps.run<AnalysisResult>('analysis', [
-    'analyze',
-    dense,
-    ...common,
-    '--split',
-    'train',
-    ...penalty,
-    ...unless(settings.analyze, '--tolerance', '0.01'),
-    ...unless(settings.analyze, '--minutes', '60'),
-    ...words(settings.analyze),
-    '--measure',
-  ]);
-  const retrain = steps.run<RetrainResult>('retrain', [
-    'retrain',
-    dense,
-    ...common,
-    ...words(settings.retrain),
-    '-o',
-    retrained,
-  ]);
-  return rowOf({ name, preset, seed, l1: settings.l1 }, train, analysis, retrain, await normsOf(dense));
+  const commands = commandsOf(seed, experiment, settings, place);
+  const train = steps.run<TrainResult>('train', commands.train);
+  const analysis = steps.run<AnalysisResult>('analysis', commands.analyze);
+  const retrain = steps.run<RetrainResult>('retrain', commands.retrain);
+  return rowOf({ name, preset, seed, l1: settings.l1 }, train, analysis, retrain, await normsOf(commands.dense));
 }
 
 function rowOf(
@@ -206,8 +209,4 @@ export function rowJson(row: object): string {
   const short = (_: string, value: unknown): unknown =>
     typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(8)) : value;
   return `${JSON.stringify(row, short, 1)}\n`;
-}
-
-export function readRow(path: string): Row {
-  return JSON.parse(readFileSync(path, 'utf8')) as Row;
 }

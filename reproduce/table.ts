@@ -5,7 +5,7 @@ import type { LimitCell, MeasuredCell, Row } from './row';
 
 /** Tables in Markdown from the rows that were run; seeds of one experiment share a line. */
 
-interface Group {
+export interface Group {
   readonly name: string;
   readonly preset: string;
   readonly rows: readonly Row[];
@@ -32,7 +32,7 @@ export function groupsOf(rows: readonly Row[]): Group[] {
     .sort((a, b) => names.indexOf(a.name) - names.indexOf(b.name) || a.preset.localeCompare(b.preset));
 }
 
-function markdown(head: readonly string[], body: readonly (readonly string[])[]): string {
+export function markdown(head: readonly string[], body: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   return [line(head), `|${head.map((_, i) => (i === 0 ? '---' : '---:')).join('|')}|`, ...body.map(line)].join('\n');
 }
@@ -204,7 +204,6 @@ export function claimTable(claim: string, groups: readonly Group[]): string {
 
 /** Does a limit foretell what retraining reaches? Distances in points of sparsity, and of the logarithm of what is kept. */
 export function sharpTable(groups: readonly Group[]): string {
-  const kept = (sparsity: number): string => `${points(1 - sparsity, 2)}`;
   const ratio = (rows: readonly Row[], of: (row: Row) => number): string =>
     spread(
       rows.map((row) => (1 - of(row)) / (1 - row.retrained.sparsity)),
@@ -224,8 +223,8 @@ export function sharpTable(groups: readonly Group[]): string {
       return [
         label(group),
         spread(
-          rows.map(({ retrained }) => retrained.sparsity),
-          kept,
+          rows.map(({ retrained }) => 1 - retrained.sparsity),
+          (x) => points(x, 2),
         ),
         ratio(rows, ({ hessian }) => hessian.sparsity),
         ratio(rows, ({ ggn }) => ggn.sparsity),
