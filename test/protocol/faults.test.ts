@@ -1,7 +1,7 @@
 /** What goes wrong around an analysis costs neither it nor what is known, and is said with what to do. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -19,6 +19,7 @@ import { DEFAULT_OPTIONS } from '../../server/src/options';
 import { tinyData, tinyModel } from '../cli/subject';
 import { makeReadOnly, smallDisk, withoutMounts } from '../disks';
 import { temporaryFolder } from '../files';
+import { writeLarge } from '../large';
 import { childrenOf, LspClient } from './lsp-client';
 
 /** A network, data and storage in folders of their own, and a server. */
@@ -380,11 +381,12 @@ describe('cancel', () => {
     const bench = await Bench.open(t);
     // Long enough for each phase to be met: many samples, one a batch, measured besides.
     const measured = { ...bench.slowly(8), batch: 1, tolerance: 0.9, measure: { on: 'test', samples: 'all' } } as const;
-    const phases = ['starting', 'reading', 'compiling', 'evaluating', 'ggn', 'path', 'measuring'];
+    const phases = ['starting', 'opening', 'reading', 'compiling', 'evaluating', 'ggn', 'path', 'measuring'];
     for (const [at, phase] of phases.entries()) {
       const job = await bench.start({ ...measured, seed: at });
       // A phase shorter than the interval between two events may never be told: a later one will do.
-      if (phase !== 'starting') {
+      if (phase === 'opening') await bench.computing();
+      else if (phase !== 'starting') {
         await bench.client.until(phase, () =>
           bench.client.events.some(
             (e) => e.job === job && e.event.kind === 'progress' && phases.indexOf(e.event.phase) >= at,
@@ -399,12 +401,17 @@ describe('cancel', () => {
       assert.equal((await bench.client.ended(job)).kind, 'cancelled', phase);
       assert.deepEqual(childrenOf(bench.client.process.pid!), [], phase);
     }
-    // Of files that take long to be hashed nothing is awaited.
-    appendFileSync(bench.checkpoint, Buffer.alloc(64 * 2 ** 20));
-    const job = await bench.start();
-    const begin = performance.now();
-    assert.deepEqual(await bench.client.request(Method.cancel, { job }), { cancelled: true });
-    assert.ok(performance.now() - begin < 1000);
+    // Of files that take long to be hashed, and then to be decoded, nothing is awaited.
+    writeLarge(bench.checkpoint, 100);
+    for (const moment of ['hashed', 'decoded'] as const) {
+      const job = await bench.start();
+      if (moment === 'decoded') await bench.computing();
+      const begin = performance.now();
+      assert.deepEqual(await bench.client.request(Method.cancel, { job }), { cancelled: true }, moment);
+      assert.ok(performance.now() - begin < 1000, moment);
+      assert.equal((await bench.client.ended(job)).kind, 'cancelled', moment);
+      assert.deepEqual(childrenOf(bench.client.process.pid!), [], moment);
+    }
   });
 });
 
