@@ -2,8 +2,8 @@
  * ONNX's operator tests through the importer and the engine.
  *
  * A test is a folder with `model.onnx` and `test_data_set_*` of recorded
- * inputs and outputs. Float inputs become inputs of the graph, integers and
- * truth values are fixed at import. A test passes when every output agrees,
+ * inputs and outputs. Float inputs become inputs of the graph; integers, truth
+ * values and settings such as the scales of Resize are fixed at import. A test passes when every output agrees,
  * is refused when the importer says that it does not support it, and fails
  * otherwise: a wrong value is never a refusal.
  *
@@ -97,6 +97,9 @@ function recorded(folder: string, kind: 'input' | 'output', names: readonly stri
   return tensors;
 }
 
+/** Float inputs of operators that say how and not what is computed: fixed in any network, and so at import. */
+const settings: Readonly<Record<string, readonly number[]>> = { Range: [0, 1, 2], Resize: [1, 2], Upsample: [1] };
+
 async function runDataSet(file: OnnxFile, folder: string, run: Runner): Promise<void> {
   for (const { dtype } of [...file.inputs, ...file.outputs]) {
     if (dtype === 'no dense tensor') throw new Refused('sequence or optional values');
@@ -107,7 +110,8 @@ async function runDataSet(file: OnnxFile, folder: string, run: Runner): Promise<
     'input',
     file.inputs.map(({ name }) => name),
   );
-  const floats = [...inputs].filter(([, tensor]) => isFloat(tensor.type));
+  const fixed = new Set(file.nodes.flatMap(({ op, inputs: names }) => (settings[op] ?? []).map((i) => names[i])));
+  const floats = [...inputs].filter(([name, tensor]) => isFloat(tensor.type) && !fixed.has(name));
   const shapes = new Map<string, Shape>(floats.map(([name, { shape }]) => [name, shape]));
   const frozen = new Map([...inputs].filter(([name]) => !shapes.has(name)));
   const graph = importGraph(file, { shapes, frozen });

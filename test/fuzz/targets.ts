@@ -266,6 +266,41 @@ const onnx = (): Target => {
       ramp('w', [6, 4]),
     ],
   });
+  const graph = (op: string, output: string): { graph: object } => ({
+    graph: { name: output, node: [node(op, ['x'], [output])], output: [{ name: output }] },
+  });
+  const nested = modelBytes({
+    inputs: [['x', [1, 1, 4]]],
+    outputs: ['y'],
+    opset: 23,
+    nodes: [
+      node('If', ['yes'], ['i'], { then_branch: graph('Neg', 't'), else_branch: graph('Relu', 'e') }),
+      node('Resize', ['i', '', '', 'sizes'], ['r'], { mode: 'linear' }),
+      node('Block', ['r'], ['f'], { slope: { float: 0.5 } }, '', 'local'),
+      node('Attention', ['f', 'f', 'f'], ['a'], { q_num_heads: 2, kv_num_heads: 2, is_causal: 1 }),
+      node('Einsum', ['a', 'w'], ['s'], { equation: 'bij,jk->bk' }),
+      node('MatMul', ['s', 'v'], ['y']),
+    ],
+    tensors: [
+      { name: 'yes', dataType: 9, int32Data: [1] },
+      ints('sizes', [1, 1, 6]),
+      ramp('w', [6, 2]),
+      ramp('v', [2, 3]),
+    ],
+    functions: [
+      {
+        name: 'Block',
+        domain: 'local',
+        input: ['a'],
+        output: ['b'],
+        attribute: ['slope'],
+        node: [
+          { ...node('LeakyRelu', ['a'], ['h']), attribute: [{ name: 'alpha', type: 1, refAttrName: 'slope' }] },
+          node('Tanh', ['h'], ['b']),
+        ],
+      },
+    ],
+  });
   const external = modelBytes({
     inputs: [['x', ['N', 3]]],
     outputs: ['y'],
@@ -283,7 +318,7 @@ const onnx = (): Target => {
     ],
   });
   return {
-    seeds: [convolutional, shapes, external].map((bytes) => ({ file: 'input.onnx', bytes })),
+    seeds: [convolutional, shapes, nested, external].map((bytes) => ({ file: 'input.onnx', bytes })),
     beside: { 'w.bin': float32Bytes([0, 1, 2, 3, 4, 5, 6]) },
     read: readCheckpoint,
   };

@@ -85,7 +85,6 @@ function identified(match: Match, file: WeightsFile, weights: ReadonlyMap<string
     outputs: [{ name: output.name, dtype: 'float32', shape: ['N', ...output.shape] }],
     nodes: writer.nodes,
     tensors: new Map(used),
-    functions: new Set(),
   };
   return { network, name: architecture.name, reason: reasonOf(match) };
 }

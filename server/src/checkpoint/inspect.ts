@@ -131,10 +131,10 @@ function operatorCounts(nodes: readonly OnnxNode[]): Record<string, number> {
   return Object.fromEntries([...counts].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-function unsupportedOperators({ nodes, functions }: OnnxFile): { op: string; node: string }[] {
+function unsupportedOperators({ nodes }: OnnxFile): { op: string; node: string }[] {
   const first = new Map<string, string>();
   for (const { op, name, index } of nodes) {
-    if (first.has(op) || (ruleOf(op) !== undefined && !functions.has(op))) continue;
+    if (first.has(op) || ruleOf(op) !== undefined) continue;
     first.set(op, name === '' ? `node ${index}` : name);
   }
   return [...first].map(([op, node]) => ({ op, node }));

@@ -64,7 +64,6 @@ export function kerasNetwork(model: KerasModel, source: Source): NetworkFile {
     outputs,
     nodes: nodes.nodes,
     tensors,
-    functions: new Set(),
   };
 }
 

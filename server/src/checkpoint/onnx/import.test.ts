@@ -23,19 +23,9 @@ const refusals: { title: string; parts: ModelParts; message: RegExp }[] = [
     message: /^unknown op: com\.microsoft\.Relu \(node 0, m\.onnx\)/,
   },
   {
-    title: 'a branch',
+    title: 'a branch that the data decide',
     parts: { ...x4, nodes: [node('If', ['x'], ['y'], { then_branch: { graph: {} } })] },
-    message: /^unknown op: If \(node 0, m\.onnx\)/,
-  },
-  {
-    title: 'a model-local function',
-    parts: {
-      ...x4,
-      nodes: [node('Block', ['x'], ['y'], {}, '', 'local')],
-      functions: [{ name: 'Block', domain: 'local' }],
-    },
-    message:
-      /^model-local function not supported: local\.Block \(node 0, m\.onnx\); export the network without functions/,
+    message: /^If: condition depends on data \(node 0, m\.onnx\); export the network without branches/,
   },
   {
     title: 'a tensor from nowhere',

@@ -8,8 +8,8 @@ import { reachable } from '../../graph/traversal';
 import { isElementType, isFloat, toFloat32, type KnownTensor } from '../elements';
 import { layersOf } from './layers';
 import { DAMAGED, nodePlace, NodeView, type Rebatch } from './node-view';
-import { orderedNodes, producersOf } from './order';
-import type { OnnxFile, OnnxNode, ValueInfo } from './reader';
+import { capturedBy, capturedNames, orderedNodes, producersOf, type Producers } from './order';
+import type { OnnxFile, OnnxNode, Subgraph, ValueInfo } from './reader';
 import { knownValue } from './rules/rule';
 import { ruleOf } from './rules/table';
 import type { StoredTensor } from './tensor';
@@ -65,79 +65,154 @@ const unchanged = new Set(
  * @throws InputError naming operator, node and file for whatever is damaged or not supported
  */
 export function importGraph(file: OnnxFile, options: ImportOptions = {}): ImportedGraph {
-  const builder = options.builder ?? new GraphBuilder();
-  const producers = producersOf(file);
-  const nodes = orderedNodes(file, producers);
-  const opset = checkedOpset(file, nodes);
-  const layers = layersOf(nodes, file, producers);
-  const weights = new Set(layers.map(({ name }) => name));
+  return new Importer(file, options).run();
+}
 
-  const stored = new Map<string, Value>();
-  const fromFile = (tensor: StoredTensor, name: string, asParameter: boolean): Value => {
-    const value = storedValue(tensor, name, asParameter, builder, file);
-    if (asParameter) stored.set(name, value);
-    return value;
-  };
-  const inputs = new Map<string, GraphNode<'input'>>();
-  const values = new Map<string, Value>();
-  /** The value of a tensor; initializers and inputs are made at first use. */
-  const valueOf = (name: string): Value => {
-    const existing = values.get(name);
-    if (existing !== undefined) return existing;
-    const tensor = file.tensors.get(name);
-    const value =
-      tensor !== undefined
-        ? fromFile(tensor, name, true)
-        : inputValue(
-            file.inputs.find((input) => input.name === name)!,
-            file,
-            builder,
-            inputs,
-            options,
-          );
-    values.set(name, value);
-    return value;
-  };
+/** A graph of which values are asked: that of the file, or one in a node. */
+interface Scope {
+  /** Its tensors are those of the graphs around it too, and its inputs the values that it takes from them. */
+  readonly file: OnnxFile;
+  readonly producers: Producers;
+  /** Names that anything uses. */
+  readonly used: ReadonlySet<string>;
+  readonly values: Map<string, Value>;
+  readonly done: Set<OnnxNode>;
+  readonly outer: Scope | null;
+}
 
-  const normalizations: Normalization[] = [];
-  const used = new Set([...nodes.flatMap((node) => node.inputs), ...file.outputs.map(({ name }) => name)]);
-  for (const node of nodes) {
-    const view = new NodeView(
-      node,
-      opset,
-      file.path,
+/** A scope and those around it, the outermost first. */
+const enclosing = (scope: Scope): Scope[] => [...(scope.outer === null ? [] : enclosing(scope.outer)), scope];
+
+class Importer {
+  private readonly builder: GraphBuilder;
+  private readonly stored = new Map<string, Value>();
+  private readonly inputs = new Map<string, GraphNode<'input'>>();
+  private readonly normalizations: Normalization[] = [];
+  private readonly layers = new Map<string, PrunableLayer>();
+
+  constructor(
+    private readonly file: OnnxFile,
+    private readonly options: ImportOptions,
+  ) {
+    this.builder = options.builder ?? new GraphBuilder();
+  }
+
+  run(): ImportedGraph {
+    const { file, builder } = this;
+    const scope = this.scope(file, producersOf(file), null);
+    this.importNodes(orderedNodes(file, scope.producers), scope);
+    const outputs = new Map<string, AnyNode>();
+    const constants = new Map<string, KnownTensor>();
+    for (const { name } of file.outputs) {
+      const value = this.valueOf(name, scope);
+      if (value.isNode && (isFloat(value.type) || !value.isKnown)) outputs.set(name, value.node());
+      else constants.set(name, value.tensor());
+    }
+    const parameters = reachedParameters([...outputs.values()], this.stored);
+    const layers = [...this.layers.values()].filter(({ name }) => parameters.has(name));
+    return {
       builder,
-      node.inputs.map((name) => (name === '' ? undefined : valueOf(name))),
-      (output) => (node.outputs[output] ?? '') !== '' && used.has(node.outputs[output]!),
-      options.rebatch ?? null,
-      (tensor, name) => fromFile(tensor, name, weights.has(name)),
-      options.training === true ? normalizations : null,
-    );
-    const results = applyRule(view, file);
-    for (const [index, name] of node.outputs.entries()) {
-      const result = results[index];
-      if (result !== undefined) values.set(name, result);
-      else if (view.isUsed(index)) throw view.error(`output ${index} not supported`);
+      inputs: this.inputs,
+      outputs,
+      constants,
+      parameters,
+      normalizations: this.normalizations,
+      layers: layers.map(({ name, op, shape }) => ({ name, op, shape })),
+    };
+  }
+
+  private scope(file: OnnxFile, producers: Producers, outer: Scope | null): Scope {
+    const names = file.nodes.flatMap((node) => [...node.inputs, ...capturedBy(node)]);
+    const used = new Set([...names, ...file.outputs.map(({ name }) => name)]);
+    return { file, producers, used, values: new Map(), done: new Set(), outer };
+  }
+
+  private importNodes(nodes: readonly OnnxNode[], scope: Scope): void {
+    const { file, used, values, done } = scope;
+    const producers = new Map(enclosing(scope).flatMap((one) => [...one.producers]));
+    const opset = checkedOpset(file, nodes);
+    for (const layer of layersOf(nodes, file, producers)) {
+      if (!this.layers.has(layer.name)) this.layers.set(layer.name, layer);
+    }
+    for (const node of nodes) {
+      if (done.has(node)) continue;
+      done.add(node);
+      const view = new NodeView(
+        node,
+        node.opset ?? opset,
+        file.path,
+        this.builder,
+        node.inputs.map((name) => (name === '' ? undefined : this.valueOf(name, scope))),
+        (output) => (node.outputs[output] ?? '') !== '' && used.has(node.outputs[output]!),
+        this.options.rebatch ?? null,
+        (tensor, name) => this.fromFile(tensor, name, this.layers.has(name)),
+        (graph) => this.branch(graph, scope),
+        this.options.training === true ? this.normalizations : null,
+      );
+      const results = applyRule(view);
+      for (const [index, name] of node.outputs.entries()) {
+        const result = results[index];
+        if (result !== undefined) values.set(name, result);
+        else if (view.isUsed(index)) throw view.error(`output ${index} not supported`);
+      }
     }
   }
 
-  const outputs = new Map<string, AnyNode>();
-  const constants = new Map<string, KnownTensor>();
-  for (const { name } of file.outputs) {
-    const value = valueOf(name);
-    if (value.isNode && (isFloat(value.type) || !value.isKnown)) outputs.set(name, value.node());
-    else constants.set(name, value.tensor());
+  /** The value of a tensor; what nothing has needed so far is made now. */
+  private valueOf(name: string, scope: Scope): Value {
+    const existing = scope.values.get(name);
+    if (existing !== undefined) return existing;
+    const value = this.made(name, scope);
+    scope.values.set(name, value);
+    return value;
   }
-  const parameters = reachedParameters([...outputs.values()], stored);
-  return {
-    builder,
-    inputs,
-    outputs,
-    constants,
-    parameters,
-    normalizations,
-    layers: layers.filter(({ name }) => parameters.has(name)).map(({ name, op, shape }) => ({ name, op, shape })),
-  };
+
+  private made(name: string, scope: Scope): Value {
+    const { file, outer } = scope;
+    const own = outer === null || !outer.file.tensors.has(name);
+    const tensor = own ? file.tensors.get(name) : undefined;
+    if (tensor !== undefined) return this.fromFile(tensor, name, true);
+    // Nodes of this graph stand in order: what is missing comes from around it.
+    if (outer !== null) return this.outerValue(name, outer);
+    const input = file.inputs.find((candidate) => candidate.name === name);
+    if (input === undefined) {
+      const what = scope.producers.has(name)
+        ? 'circular graph: a branch needs its own'
+        : 'unknown tensor: a branch needs';
+      throw new InputError(`${what} ${JSON.stringify(name)} (${basename(file.path)}); ${DAMAGED}`);
+    }
+    return inputValue(input, file, this.builder, this.inputs, this.options);
+  }
+
+  /** A value that a graph in a node takes from around it; nodes that only such graphs need are imported now. */
+  private outerValue(name: string, scope: Scope): Value {
+    const { file, producers, values } = scope;
+    if (!values.has(name) && producers.has(name)) {
+      const wanted = { ...file, outputs: [{ name, dtype: null, shape: null }] };
+      this.importNodes(orderedNodes(wanted, producers), scope);
+    }
+    return this.valueOf(name, scope);
+  }
+
+  private branch(graph: Subgraph, outer: Scope): Value[] {
+    const info = (name: string): ValueInfo => ({ name, dtype: null, shape: null });
+    const file = {
+      ...outer.file,
+      nodes: graph.nodes,
+      tensors: new Map([...outer.file.tensors, ...graph.tensors]),
+      inputs: [...capturedNames(graph)].filter((name) => !outer.file.tensors.has(name)).map(info),
+      outputs: graph.outputs.map(info),
+    };
+    const scope = this.scope(file, producersOf(file), outer);
+    this.importNodes(orderedNodes(file, scope.producers), scope);
+    return graph.outputs.map((name) => this.valueOf(name, scope));
+  }
+
+  private fromFile(tensor: StoredTensor, name: string, asParameter: boolean): Value {
+    const value = storedValue(tensor, name, asParameter, this.builder, this.file);
+    if (asParameter) this.stored.set(name, value);
+    return value;
+  }
 }
 
 /** The parameters among the nodes that `roots` reach, with their values. */
@@ -171,15 +246,13 @@ function checkedOpset(file: OnnxFile, nodes: readonly OnnxNode[]): number {
   return file.opset;
 }
 
-function applyRule(view: NodeView, file: OnnxFile): Value[] {
+function applyRule(view: NodeView): Value[] {
   const { op } = view.node;
   const rule = ruleOf(op);
-  if (rule === undefined || file.functions.has(op)) {
-    const what = file.functions.has(op) ? 'model-local function not supported' : 'unknown op';
-    const next = file.functions.has(op)
-      ? 'export the network without functions, or inline them with onnx.inliner'
-      : 'it has no derivative here; export the network with other operators';
-    throw new InputError(`${what}: ${op} (${nodePlace(view.node, file.path)}); ${next}`);
+  if (rule === undefined) {
+    throw new InputError(
+      `unknown op: ${op} (${nodePlace(view.node, view.path)}); it has no derivative here; export the network with other operators`,
+    );
   }
   try {
     return rule(view);

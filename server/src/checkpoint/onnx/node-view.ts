@@ -5,7 +5,7 @@ import type { GraphBuilder } from '../../graph/builder';
 import type { Normalization } from '../../graph/model';
 import { formatShape } from '../../graph/shapes';
 import { isFloat, type ElementType, type KnownTensor } from '../elements';
-import type { Attribute, OnnxNode } from './reader';
+import type { Attribute, OnnxNode, Subgraph } from './reader';
 import type { StoredTensor } from './tensor';
 import type { Value } from './value';
 
@@ -34,6 +34,8 @@ export class NodeView {
     readonly rebatch: Rebatch | null,
     /** A tensor of the file under the name by which the graph knows it. */
     readonly stored: (tensor: StoredTensor, name: string) => Value,
+    /** Values of the outputs of a graph in the node. */
+    readonly run: (graph: Subgraph) => Value[],
     /** Collects the batch normalisations of a network in training; null in evaluation. */
     readonly normalizations: Normalization[] | null = null,
   ) {}
@@ -124,6 +126,12 @@ export class NodeView {
 
   optionalTensor(name: string): StoredTensor | undefined {
     return this.attribute(name, 'tensor')?.value;
+  }
+
+  subgraph(name: string): Subgraph {
+    const attribute = this.attribute(name, 'graph');
+    if (attribute === undefined) throw this.missing(name);
+    return attribute.value;
   }
 
   /** A non-negative axis of a tensor of `rank`. */

@@ -1,10 +1,24 @@
 import { basename } from 'node:path';
 import { InputError } from '../../errors';
 import { nodePlace } from './node-view';
-import type { OnnxFile, OnnxNode } from './reader';
+import type { OnnxFile, OnnxNode, Subgraph } from './reader';
 
 /** Who makes each tensor. */
 export type Producers = ReadonlyMap<string, OnnxNode>;
+
+/** The names that a graph in a node takes from the graphs around it. */
+export function capturedNames({ nodes, tensors, inputs, outputs }: Subgraph): Set<string> {
+  const own = new Set(['', ...tensors.keys(), ...inputs, ...nodes.flatMap((node) => node.outputs)]);
+  const used = [...nodes.flatMap((node) => [...node.inputs, ...capturedBy(node)]), ...outputs];
+  return new Set(used.filter((name) => !own.has(name)));
+}
+
+/** The same for all graphs in a node. */
+export function capturedBy({ attributes }: OnnxNode): string[] {
+  return [...attributes.values()].flatMap((attribute) =>
+    attribute.kind === 'graph' ? [...capturedNames(attribute.value)] : [],
+  );
+}
 
 /** @throws InputError when a tensor is made twice */
 export function producersOf(file: OnnxFile): Producers {

@@ -1,10 +1,11 @@
 import { stat } from 'node:fs/promises';
 import { InputError } from '../../errors';
 import { dataTypeName } from '../elements';
+import { importedOpset, initializers } from './decode-node';
+import { inlinedNodes } from './functions';
 import { onnx } from './generated/onnx';
 import { readSkeleton } from './skeleton';
-import { sparseTensor } from './sparse';
-import { storedTensor, toNumber, type StoredTensor } from './tensor';
+import { toNumber, type StoredTensor } from './tensor';
 
 /**
  * ONNX files as data: names, shapes, nodes and tensors, checked for form and
@@ -29,11 +30,20 @@ export type Attribute =
   | { readonly kind: 'ints'; readonly value: readonly number[] }
   | { readonly kind: 'strings'; readonly value: readonly string[] }
   | { readonly kind: 'tensor'; readonly value: StoredTensor }
-  /** A subgraph or a type. */
+  | { readonly kind: 'graph'; readonly value: Subgraph }
+  /** Several subgraphs, or a type. */
   | { readonly kind: 'other'; readonly value: string };
 
+/** A graph in a node, which sees the values of the graph around it. */
+export interface Subgraph {
+  readonly nodes: readonly OnnxNode[];
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+}
+
 export interface OnnxNode {
-  /** Position in the file. */
+  /** Position in the file; of a node in a graph or function, that of the node it belongs to. */
   readonly index: number;
   readonly name: string;
   /** Operator type; with its domain in front when that is not ONNX's own. */
@@ -42,6 +52,8 @@ export interface OnnxNode {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes: ReadonlyMap<string, Attribute>;
+  /** Version of ONNX's operators, where it is not the file's. */
+  readonly opset?: number;
 }
 
 /** As it is shown. */
@@ -59,12 +71,10 @@ export interface OnnxFile {
   /** Graph inputs that are not initializers. */
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
-  /** In file order. */
+  /** In file order; those of a model-local function stand where it is called. */
   readonly nodes: readonly OnnxNode[];
   /** Initializers by name, in file order, those that are stored sparse behind the others. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /** Names of model-local functions. */
-  readonly functions: ReadonlySet<string>;
 }
 
 /** Field numbers of `ModelProto` and their wire types. */
@@ -159,43 +169,16 @@ export function decodeModel(bytes: Uint8Array, path: string): OnnxFile {
     opset: opsetOf(model),
     inputs: (graph.input ?? []).map(valueInfo).filter(isFree),
     outputs: (graph.output ?? []).map(valueInfo),
-    nodes: (graph.node ?? []).map((node, index) => decodeNode(node, index, path)),
+    nodes: inlinedNodes(model, path),
     tensors,
-    functions: new Set((model.functions ?? []).map(({ domain, name }) => qualified(domain, name))),
   };
-}
-
-function initializers(graph: onnx.GraphProto.$Properties, path: string): Map<string, StoredTensor> {
-  const tensors = new Map<string, StoredTensor>();
-  const add = (name: string, index: number, make: () => StoredTensor): void => {
-    if (name === '') throw new InputError(`initializer without a name: number ${index} (${path}); export it again`);
-    if (tensors.has(name)) throw new InputError(`duplicate initializer: ${name} (${path}); export it again`);
-    tensors.set(name, make());
-  };
-  for (const [index, proto] of (graph.initializer ?? []).entries()) {
-    const name = proto.name ?? '';
-    add(name, index, () => storedTensor(proto, name, path));
-  }
-  for (const [index, proto] of (graph.sparseInitializer ?? []).entries()) {
-    const name = proto.values?.name ?? '';
-    add(name, index, () => sparseTensor(proto, name, path));
-  }
-  return tensors;
 }
 
 function opsetOf(model: onnx.ModelProto.$Properties): number | null {
-  const own = (model.opsetImport ?? []).find(({ domain }) => isOwnDomain(domain));
-  if (own?.version) return toNumber(own.version);
+  const said = importedOpset(model.opsetImport);
+  if (said !== null) return said;
   // Before IR version 3 there was no such field and one operator set.
   return model.irVersion && toNumber(model.irVersion) < 3 ? 1 : null;
-}
-
-function isOwnDomain(domain: string | null | undefined): boolean {
-  return !domain || domain === 'ai.onnx';
-}
-
-function qualified(domain: string | null | undefined, name: string | null | undefined): string {
-  return isOwnDomain(domain) ? (name ?? '') : `${domain}.${name ?? ''}`;
 }
 
 function valueInfo({ name, type }: onnx.ValueInfoProto.$Properties): ValueInfo {
@@ -208,59 +191,4 @@ function valueInfo({ name, type }: onnx.ValueInfoProto.$Properties): ValueInfo {
     dim.dimParam ? dim.dimParam : !dim.dimValue || toNumber(dim.dimValue) < 0 ? '?' : toNumber(dim.dimValue),
   );
   return { name: name ?? '', dtype: dataTypeName(tensor.elemType ?? 0), shape: dims ?? null };
-}
-
-function decodeNode(node: onnx.NodeProto.$Properties, index: number, path: string): OnnxNode {
-  const op = qualified(node.domain, node.opType);
-  const attributes = new Map<string, Attribute>();
-  for (const attribute of node.attribute ?? []) {
-    const label = `${op || 'node'} ${index} ${attribute.name ?? ''}`;
-    // The same constant, stored another way.
-    const isSparse = op === 'Constant' && attribute.name === 'sparse_value';
-    attributes.set(isSparse ? 'value' : (attribute.name ?? ''), decodeAttribute(attribute, label, path));
-  }
-  return { index, name: node.name ?? '', op, inputs: node.input ?? [], outputs: node.output ?? [], attributes };
-}
-
-const text = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
-
-function decodeAttribute(proto: onnx.AttributeProto.$Properties, label: string, path: string): Attribute {
-  const types = onnx.AttributeProto.AttributeType;
-  switch (proto.type || typeByContent(proto)) {
-    case types.FLOAT:
-      return { kind: 'float', value: proto.f ?? 0 };
-    case types.INT:
-      return { kind: 'int', value: toNumber(proto.i ?? 0) };
-    case types.STRING:
-      return { kind: 'string', value: text(proto.s ?? new Uint8Array()) };
-    case types.FLOATS:
-      return { kind: 'floats', value: proto.floats ?? [] };
-    case types.INTS:
-      return { kind: 'ints', value: (proto.ints ?? []).map(toNumber) };
-    case types.STRINGS:
-      return { kind: 'strings', value: (proto.strings ?? []).map(text) };
-    case types.TENSOR:
-      return { kind: 'tensor', value: storedTensor(proto.t ?? {}, label, path) };
-    case types.SPARSE_TENSOR:
-      return { kind: 'tensor', value: sparseTensor(proto.sparseTensor ?? {}, label, path) };
-    case types.GRAPH:
-    case types.GRAPHS:
-      return { kind: 'other', value: 'graph' };
-    default:
-      return { kind: 'other', value: 'type' };
-  }
-}
-
-/** Files of IR version 1 do not say an attribute's type. */
-function typeByContent(proto: onnx.AttributeProto.$Properties): onnx.AttributeProto.AttributeType {
-  const types = onnx.AttributeProto.AttributeType;
-  if ((proto.ints ?? []).length > 0) return types.INTS;
-  if ((proto.floats ?? []).length > 0) return types.FLOATS;
-  if ((proto.strings ?? []).length > 0) return types.STRINGS;
-  if (proto.t) return types.TENSOR;
-  if (proto.sparseTensor) return types.SPARSE_TENSOR;
-  if (proto.g || (proto.graphs ?? []).length > 0) return types.GRAPH;
-  if (Object.hasOwn(proto, 's')) return types.STRING;
-  if (Object.hasOwn(proto, 'f')) return types.FLOAT;
-  return Object.hasOwn(proto, 'i') ? types.INT : types.INTS;
 }

@@ -81,7 +81,6 @@ export function graphNetwork(list: readonly Json[], signature: Json | undefined,
     }),
     nodes: nodes.nodes,
     tensors,
-    functions: new Set(),
   };
 }
 

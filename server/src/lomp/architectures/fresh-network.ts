@@ -86,7 +86,6 @@ export function freshLayers(
     outputs: [{ name: output.name, dtype: 'float32', shape: ['batch', ...output.shape] }],
     nodes: writer.nodes,
     tensors: new Map(tensors),
-    functions: new Set(),
   };
   return { network, problems: writer.problems };
 }

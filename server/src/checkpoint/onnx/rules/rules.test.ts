@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import Long from 'long';
 import { imported, run } from '../../../../../test/onnx-graphs';
-import { floats, node, type ModelParts } from '../../../../../test/onnx-models';
+import { floats, ints, node, type ModelParts } from '../../../../../test/onnx-models';
 import { evaluate } from '../../../../../test/reference/interpreter';
 import { vjp } from '../../../autodiff/vjp';
 
@@ -106,6 +107,57 @@ const forms: { title: string; parts: ModelParts; x: number[]; values: number[] }
     values: [4321],
   },
   {
+    title: 'Upsample with attributes (opset 7)',
+    parts: {
+      inputs: [['x', [1, 1, 2, 2]]],
+      outputs: ['y'],
+      opset: 8,
+      nodes: [node('Upsample', ['x'], ['y'], { mode: 'nearest', scales: { floats: [1, 1, 1, 2] } })],
+    },
+    x: [1, 2, 3, 4],
+    values: [1, 1, 2, 2, 3, 3, 4, 4],
+  },
+  {
+    title: 'Upsample, linear (opset 9)',
+    parts: {
+      inputs: [['x', [1, 1, 4]]],
+      outputs: ['y'],
+      opset: 9,
+      nodes: [node('Upsample', ['x', 's'], ['y'], { mode: 'linear' })],
+      tensors: [floats('s', [3], [1, 1, 2])],
+    },
+    x: [1, 2, 3, 4],
+    values: [1, 1.5, 2, 2.5, 3, 3.5, 4, 4],
+  },
+  {
+    title: 'Resize, rounded down (opset 10)',
+    parts: {
+      inputs: [['x', [4]]],
+      outputs: ['y'],
+      opset: 10,
+      nodes: [node('Resize', ['x', 's'], ['y'])],
+      tensors: [floats('s', [1], [0.75])],
+    },
+    x: [1, 2, 3, 4],
+    values: [1, 2, 3],
+  },
+  {
+    title: 'Resize of the first axis of three, as PyTorch places pixels',
+    parts: {
+      inputs: [['x', [2, 1, 2]]],
+      outputs: ['y'],
+      nodes: [
+        node('Resize', ['x', '', '', 'n'], ['y'], {
+          mode: 'linear',
+          coordinate_transformation_mode: 'pytorch_half_pixel',
+        }),
+      ],
+      tensors: [ints('n', [4, 1, 2])],
+    },
+    x: [0, 10, 4, 14],
+    values: [0, 10, 1, 11, 3, 13, 4, 14],
+  },
+  {
     title: 'a Softplus of large numbers',
     parts: { ...x4, nodes: [node('Softplus', ['x'], ['y'])] },
     x: [-200, 0, 200, 1000],
@@ -163,4 +215,44 @@ test('a clip to [0, 6] has derivative 0 at its ends', () => {
     [...graph.inputs.values()],
   );
   assert.deepEqual(Array.from(evaluate([gradient!], new Map([['x', [-1, 0, 3, 6, 7]]]))[0]!), [0, 0, 1, 0, 0]);
+});
+
+test('sizes that hold the batch size of the export are those of any batch', () => {
+  const parts: ModelParts = {
+    inputs: [['x', [1, 1, 2]]],
+    outputs: ['y'],
+    nodes: [node('Resize', ['x', '', '', 'n'], ['y'])],
+    tensors: [ints('n', [1, 1, 4])],
+  };
+  const graph = imported(parts, { shapes: new Map([['x', [3, 1, 2]]]), rebatch: { from: 1, to: 3 } });
+  assert.deepEqual(graph.outputs.get('y')!.shape, [3, 1, 4]);
+});
+
+const large: [string, number[]][] = [
+  ['an axis', [2 ** 30]],
+  ['a negative size', [-4]],
+  ['a size too many', [4, 4]],
+];
+for (const [what, sizes] of large) {
+  test(`refused: a Resize to ${what}`, () => {
+    const nodes = [node('Resize', ['x', '', '', 'n'], ['y'])];
+    assert.throws(() => imported({ ...x4, nodes, tensors: [ints('n', sizes)] }), /^InputError: Resize: /);
+  });
+}
+
+test('attention is the softmax of scaled products, and nothing where nothing may be looked at', () => {
+  const shape = [1, 1, 2, 2];
+  const tensors = [
+    floats('q', shape, [1, 2, 3, 4]),
+    floats('k', shape, [0.5, -1, 2, 1]),
+    floats('v', shape, [1, 10, 100, 1000]),
+    { name: 'm', dims: [2, 2].map((n) => Long.fromNumber(n)), dataType: 9, int32Data: [1, 1, 0, 0] },
+  ];
+  const nodes = [node('Attention', ['q', 'k', 'v', 'm'], ['y'])];
+  const scores = [0.5 - 2, 2 + 2].map((product) => Math.exp(product / Math.sqrt(2)));
+  const share = scores[1]! / (scores[0]! + scores[1]!);
+  const expected = [1 + 99 * share, 10 + 990 * share, 0, 0];
+  run({ outputs: ['y'], opset: 23, nodes, tensors }).forEach((value, i) =>
+    assert.ok(Math.abs(value - expected[i]!) < 1e-4, `${value} where ${expected[i]} is expected`),
+  );
 });

@@ -1,5 +1,8 @@
 import { activationRules } from './activation';
+import { attentionRules } from './attention';
+import { conditional } from './branch';
 import { convolutionRules } from './convolution';
+import { einsumRules } from './einsum';
 import { elementwiseRules } from './elementwise';
 import * as layouts from './layout';
 import { normalizationRules } from './normalization';
@@ -7,19 +10,23 @@ import { padRules } from './pad';
 import { poolingRules } from './pooling';
 import { productRules } from './product';
 import { reductionRules } from './reduction';
+import { resizeRules } from './resize';
 import { layout, type Rule } from './rule';
 import * as shapes from './shape';
 
 /** Every operator that can be imported, in opsets 7 to 25. */
 const rules: Readonly<Record<string, Rule>> = {
   ...activationRules,
+  ...attentionRules,
   ...convolutionRules,
+  ...einsumRules,
   ...elementwiseRules,
   ...normalizationRules,
   ...padRules,
   ...poolingRules,
   ...productRules,
   ...reductionRules,
+  ...resizeRules,
   Cast: shapes.cast,
   CastLike: shapes.castLike,
   Concat: layout(layouts.concat, 'all'),
@@ -30,6 +37,7 @@ const rules: Readonly<Record<string, Rule>> = {
   Flatten: layout(layouts.flatten),
   Gather: layout(layouts.gather),
   Identity: layout(layouts.identity),
+  If: conditional,
   Range: shapes.range,
   Reshape: layout(layouts.reshape),
   Shape: shapes.shape,
