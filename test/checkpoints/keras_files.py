@@ -87,6 +87,6 @@ with open(os.path.join(folder, 'keras.json'), 'w') as out:
     out.write('\n')
 
 # The header of a file of ten gigabytes; see large.ts.
-with h5py.File(os.path.join(folder, 'large.h5'), 'w') as file:
+with h5py.File(os.path.join(os.path.dirname(folder), 'large.h5'), 'w') as file:
     file.create_dataset('fc.weight', shape=(625_000_000, 4), dtype='<f4')
     file['small'] = np.array([5, 6, 7, 8], '<f4')

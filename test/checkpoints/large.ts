@@ -196,7 +196,7 @@ function onnxExternal(folder: string): string {
 /** h5py wrote everything but the weight, for which it leaves room when it is written (`keras_files.py`). */
 function hdf5(folder: string): string {
   const path = join(folder, 'large.h5');
-  const file = readFileSync(join(projectRoot(), 'test/checkpoints/files/large.h5'));
+  const file = readFileSync(join(projectRoot(), 'test/checkpoints/large.h5'));
   const end = file.length;
   // The end of the file in the superblock, and the place of the weight before its size in its header.
   file.writeBigUInt64LE(BigInt(end + BYTES), 40);

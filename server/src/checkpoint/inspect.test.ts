@@ -17,9 +17,9 @@ test('what a checkpoint holds is listed, unsupported operators and symbolic shap
     inputs: [['x', ['N', 'C', 2]]],
     outputs: [['y', ['N', 3]]],
     nodes: [
-      node('Resize', ['x', 'n'], ['r'], {}, 'up'),
+      node('NonZero', ['x', 'n'], ['r'], {}, 'up'),
       node('MatMul', ['r', 'w'], ['a']),
-      node('Resize', ['a', 'n'], ['b']),
+      node('NonZero', ['a', 'n'], ['b']),
       node('Mystery', ['b'], ['y'], {}, '', 'com.example'),
     ],
     tensors: [floats('w', [2, 3], [0, 1, -0, NaN, Infinity, 2]), ints('n', [1]), floats('b0', [3], [1, 2, 3])],
@@ -52,9 +52,9 @@ test('what a checkpoint holds is listed, unsupported operators and symbolic shap
         { name: 'n', dtype: 'int64', shape: [1] },
         { name: 'b0', dtype: 'float32', shape: [3] },
       ],
-      operators: { MatMul: 1, Resize: 2, 'com.example.Mystery': 1 },
+      operators: { MatMul: 1, NonZero: 2, 'com.example.Mystery': 1 },
       unsupported: [
-        { op: 'Resize', node: 'up' },
+        { op: 'NonZero', node: 'up' },
         { op: 'com.example.Mystery', node: 'node 3' },
       ],
     },
