@@ -79,6 +79,10 @@ export class Campaign {
     for (const seed of this.target.seeds) await this.run(seed, seed.bytes);
     this.blocks = this.coverage?.take().length ?? 0;
     Object.assign(this.tally, zeroTally());
+    // What a library takes to be loaded is none of a file's.
+    const crashes = this.findings.filter(({ kind }) => kind === 'crash');
+    this.findings.splice(0, Infinity, ...crashes);
+    this.known.clear();
   }
 
   /** Runs `count` new inputs. */

@@ -117,6 +117,10 @@ const BAD: Record<string, [file: Uint8Array, message: RegExp]> = {
     /^array type unsupported: records in \S+x\.npy; save plain numbers$/,
   ],
   text: [npyBytes('<U3', [1], Buffer.alloc(12)), /^array type unsupported: <U3 of \S+x\.npy; save integers or floats$/],
+  'a line break in the type': [
+    npyFile("{'descr': '>f8 \n ', 'fortran_order': False, 'shape': (1,), }", [0]),
+    /^array type unsupported: >f8 \n {2}of/,
+  ],
   complex: [npyBytes('<c8', [1], Buffer.alloc(8)), /^array type unsupported: <c8 of/],
   'code in the header': [
     npyFile("{'descr': __import__('os').system('x'), 'fortran_order': False, 'shape': (1,), }", [0]),

@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { InputError } from '../errors';
+import { DEFLATE_RATIO } from '../files/source';
 
 /** A decoded image: rows of pixels, channels together. */
 export interface Image {
@@ -19,6 +20,8 @@ interface Header {
 
 interface Codec {
   readonly name: string;
+  /** Pixels that a byte of a plain image can stand for. */
+  readonly densest: number;
   readonly match: (bytes: Buffer) => boolean;
   readonly header: (bytes: Buffer) => Header | null;
   /** Loads the decoder at its first use: each compiles WebAssembly. */
@@ -28,18 +31,23 @@ interface Codec {
 const codecs: readonly Codec[] = [
   {
     name: 'PNG',
+    // Eight to a byte, and what DEFLATE makes of equal ones.
+    densest: 8 * DEFLATE_RATIO,
     match: (bytes) => bytes.readUInt32BE(0) === 0x89504e47,
     header: pngHeader,
     load: () => import('@cwasm/lodepng'),
   },
   {
     name: 'JPEG',
+    // A bit for each block of 64 at least.
+    densest: 1024,
     match: (bytes) => bytes.readUInt16BE(0) === 0xffd8,
     header: jpegHeader,
     load: () => import('@cwasm/jpeg-turbo'),
   },
   {
     name: 'WebP',
+    densest: 1024,
     match: (bytes) => bytes.toString('latin1', 0, 4) === 'RIFF' && bytes.toString('latin1', 8, 12) === 'WEBP',
     header: webpHeader,
     load: () => import('@cwasm/webp'),
@@ -48,12 +56,14 @@ const codecs: readonly Codec[] = [
 
 const LARGEST_FILE = 256 << 20;
 const MOST_PIXELS = 1 << 26;
+/** Pixels that any file may have: decoded they take less than 32 MiB. */
+const ALWAYS = 1 << 22;
 
 /**
  * Decodes a PNG, JPEG or WebP file, by its content. Transparency is dropped;
  * an image stored in gray has one channel.
  *
- * @throws InputError when it is none of them, damaged, or larger than 64 megapixels
+ * @throws InputError when it is none of them, damaged, larger than 64 megapixels, or than its bytes can fill
  */
 export async function readImage(path: string): Promise<Image> {
   if ((await stat(path)).size > LARGEST_FILE) throw new InputError(`image too large: ${path}; leave it out`);
@@ -71,6 +81,11 @@ export async function readImage(path: string): Promise<Image> {
   const { width, height, gray } = header;
   if (width * height > MOST_PIXELS) {
     throw new InputError(`image too large: ${width}×${height} (${path}); shrink it or leave it out`);
+  }
+  if (width * height > ALWAYS + codec.densest * bytes.length) {
+    throw new InputError(
+      `image damaged: ${width}×${height} in ${bytes.length} bytes (${path}); fetch it again or leave it out`,
+    );
   }
   const { decode } = await codec.load();
   let data: Uint8ClampedArray;

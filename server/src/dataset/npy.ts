@@ -61,7 +61,7 @@ function parseType(header: string, name: string): NumberFormat {
   if (/^[<>|=]?O/.test(type)) {
     throw new InputError(`object array refused: ${name} is a pickle and might run code; save plain numbers`);
   }
-  const [, order, plain] = /^([<>|=]?)(.*)$/.exec(type)!;
+  const [, order, plain] = /^([<>|=]?)(.*)$/s.exec(type)!;
   const element = plain === 'b1' ? 'u1' : plain!;
   if (!isElementType(element)) {
     throw new InputError(`array type unsupported: ${type} of ${name}; save integers or floats`);

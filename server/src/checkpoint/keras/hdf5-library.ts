@@ -23,6 +23,9 @@ const LONGEST_STEP = 1000;
 const LONGEST_SILENCE = 120_000;
 /** Bytes that are surely read and unpacked in a millisecond. */
 const SLOWEST_READ = 10_000;
+/** Memory that reading metadata takes, and how much of a file may be metadata, in bytes. */
+const SPARE_MEMORY = 16 << 20;
+const LARGEST_METADATA = 64 << 20;
 /** How long the answer is waited for at a stretch, in milliseconds. */
 const PATIENCE = 20;
 
@@ -79,12 +82,13 @@ interface Pending {
 }
 
 /** @param size bytes that go to or come from the library */
-function ask(question: Omit<Hdf5Request, 'id'>, size = 0): Pending {
-  const { dev, ino } = statSync(question.path);
+function ask(question: Omit<Hdf5Request, 'id' | 'memory'>, size = 0): Pending {
+  const { dev, ino, size: length } = statSync(question.path);
   const file = `${dev}:${ino}`;
   const thread = threadFor(file);
   const id = ++requests;
-  thread.port.postMessage({ id, ...question } satisfies Hdf5Request);
+  const memory = SPARE_MEMORY + 2 * Math.max(size, Math.min(length, LARGEST_METADATA));
+  thread.port.postMessage({ id, ...question, memory } satisfies Hdf5Request);
   const patience = LONGEST_STEP + size / SLOWEST_READ;
   let progress = Atomics.load(thread.state, PROGRESS);
   let since = processorTime();

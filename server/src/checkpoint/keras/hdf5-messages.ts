@@ -16,6 +16,8 @@ export interface WorkerData {
 export interface Hdf5Request {
   readonly id: number;
   readonly path: string;
+  /** Bytes that the library may take for it, beside what it starts with. */
+  readonly memory: number;
   /** Whose bytes are wanted; everything is listed when absent. */
   readonly dataset?: string;
   /** What is put there, when it is not to be read. */

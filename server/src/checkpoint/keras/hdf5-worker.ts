@@ -12,8 +12,29 @@ type H5Module = Awaited<typeof h5.ready>;
 
 const MOST_OBJECTS = 100_000;
 const DEEPEST = 64;
+const PAGE = 1 << 16;
+/** What the library starts with. */
+const FIRST_MEMORY = 16 << 20;
+
+/** What the types of Node leave out. */
+interface GrowingMemory {
+  readonly buffer: ArrayBuffer;
+  grow(pages: number): number;
+}
 
 const { library, state, port } = workerData as WorkerData;
+
+/** Bytes of WebAssembly's memory that may be in use: a damaged file asks for any number. */
+let most = Infinity;
+const memories = WebAssembly.Memory.prototype as unknown as GrowingMemory;
+const { grow } = memories;
+memories.grow = function (pages) {
+  if (this.buffer.byteLength + pages * PAGE > most) throw new RangeError('memory used up');
+  return grow.call(this, pages);
+};
+
+// What the library says it throws too.
+console.error = console.warn = () => undefined;
 
 const ready = import(library).then(async (h5wasm: typeof h5) => {
   const module = await h5wasm.ready;
@@ -24,10 +45,11 @@ const ready = import(library).then(async (h5wasm: typeof h5) => {
 
 port.on('message', (request: Hdf5Request) => void answer(request));
 
-async function answer({ id, path, dataset, content }: Hdf5Request): Promise<void> {
+async function answer({ id, path, memory, dataset, content }: Hdf5Request): Promise<void> {
   let reply: Hdf5Reply;
   try {
     const h5wasm = await ready;
+    most = FIRST_MEMORY + memory;
     const file = new h5wasm.File(path, content === undefined ? 'r' : 'a');
     try {
       if (content !== undefined) reply = write(await h5wasm.ready, file, dataset!, content, id);
