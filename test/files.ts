@@ -73,6 +73,10 @@ export interface ZipPart {
   readonly method?: number;
   /** Sizes and position in a ZIP64 extra field, all ones in their places. */
   readonly zip64?: boolean;
+  /** Of bytes, where the name is no text. */
+  readonly rawName?: Uint8Array;
+  /** Where the directory says that the entry begins. */
+  readonly header?: number;
 }
 
 /** A zip archive; local headers leave the sizes out, as streaming writers do. */
@@ -81,7 +85,7 @@ export function zipBytes(parts: readonly ZipPart[]): Buffer {
   const centrals: Buffer[] = [];
   let position = 0;
   for (const part of parts) {
-    const name = Buffer.from(part.name);
+    const name = Buffer.from(part.rawName ?? Buffer.from(part.name));
     const body = part.deflate === true ? deflateRawSync(part.content) : Buffer.from(part.content);
     const method = part.method ?? (part.deflate === true ? 8 : 0);
     const local = Buffer.alloc(30);
@@ -109,7 +113,7 @@ export function zipBytes(parts: readonly ZipPart[]): Buffer {
     central.writeUInt32LE(part.zip64 === true ? 0xffffffff : size, 24);
     central.writeUInt16LE(name.length, 28);
     central.writeUInt16LE(extra.length, 30);
-    central.writeUInt32LE(part.zip64 === true ? 0xffffffff : position, 42);
+    central.writeUInt32LE(part.zip64 === true ? 0xffffffff : (part.header ?? position), 42);
     centrals.push(central, name, extra);
     position += 30 + name.length + 4 + body.length;
   }

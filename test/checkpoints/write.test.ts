@@ -381,7 +381,7 @@ describe('archives', () => {
     const path = join(temporaryFolder(t, { 'a.zip': bytes }), 'a.zip');
     await assert.rejects(updateChecksums(path, new Set(['a'])), {
       name: 'InputError',
-      message: `archive damaged: a reaches into the next entry (${path}); fetch the file again`,
+      message: `archive damaged: ${path} (a reaches into the next entry); fetch the file again`,
     });
   });
 });

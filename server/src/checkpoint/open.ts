@@ -69,7 +69,7 @@ async function openJson(path: string, size: number): Promise<Checkpoint> {
   if (size > LARGEST_JSON) throw new InputError(`JSON too large: ${path}; an index of shards or a model is expected`);
   let json: unknown;
   try {
-    json = JSON.parse(await readFile(path, 'utf8'));
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path)));
   } catch {
     throw new InputError(`JSON damaged: ${path}; copy it again`);
   }

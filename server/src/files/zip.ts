@@ -34,6 +34,11 @@ export interface ZipArchive {
   source(entry: ZipEntry): Promise<ByteSource>;
 }
 
+/** Whether an entry unpacks to much more than anything that is worth a file: it is not to be unpacked into memory. */
+export function isBomb({ method, packed, size }: ZipEntry): boolean {
+  return method === 'deflate' && size > (16 << 20) + 100 * packed;
+}
+
 /** Where the directory of an archive lies, and what leads to it. */
 export interface ZipDirectory {
   readonly start: number;
@@ -116,7 +121,7 @@ function parseDirectory(directory: DataView, count: number, path: string, fileSi
     const next = at + 46 + nameLength + extraLength + directory.getUint16(at + 32, true);
     if (next > directory.byteLength) throw damaged(path, `directory entry ${i} is cut off`);
     const bytes = new Uint8Array(directory.buffer, directory.byteOffset + at + 46, nameLength);
-    const name = new TextDecoder().decode(bytes);
+    const name = entryName(bytes, path);
     const extra = new DataView(directory.buffer, directory.byteOffset + at + 46 + nameLength, extraLength);
     const [size, packed, header] = sizes(directory, at, extra, path);
     if ((flags & 1) !== 0)
@@ -136,7 +141,33 @@ function parseDirectory(directory: DataView, count: number, path: string, fileSi
     entries.push({ name, method: method === 0 ? 'stored' : 'deflate', packed, size, crc32, header });
     at = next;
   }
+  refuseOverlap(entries, path);
   return entries;
+}
+
+/** A name inside the archive: nothing is unpacked to disk here, but what is written might be elsewhere. */
+function entryName(bytes: Uint8Array, path: string): string {
+  let name: string;
+  try {
+    name = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw damaged(path, `an entry's name is not UTF-8: ${Buffer.from(bytes).toString('latin1')}`);
+  }
+  if (/^[/\\]|^[a-z]:|\0|(^|[/\\])\.\.([/\\]|$)/i.test(name)) {
+    throw damaged(path, `entry ${JSON.stringify(name)} leads out of it`);
+  }
+  return name;
+}
+
+/** Entries that share bytes: a few kilobytes of them can unpack to any size. */
+function refuseOverlap(entries: readonly ZipEntry[], path: string): void {
+  const sorted = [...entries].sort((a, b) => a.header - b.header);
+  sorted.forEach((entry, i) => {
+    const next = sorted[i + 1];
+    if (next !== undefined && entry.header + LOCAL_HEADER + entry.packed > next.header) {
+      throw damaged(path, `${entry.name} reaches into the next entry`);
+    }
+  });
 }
 
 /** Unpacked size, packed size and header position: 32 bits, or where those are all ones, 64 in the extra field. */

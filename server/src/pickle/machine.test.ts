@@ -21,7 +21,7 @@ const written: readonly [string, string, PickleValue][] = [
   ['truth values, protocol 0', '(lI01\naI00\naNa.', [true, false, null]],
   ['truth values, protocol 4', '\x80\x04](\x88\x89Ne.', [true, false, null]],
   ['floats', '\x80\x02G@\t!\xfbTD-\x18F2.5\n\x86.', [Math.PI, 2.5]],
-  ['text', '\x80\x04\x8c\x02h\xc3X\x02\0\0\0h\xc3\x86.', ['h\ufffd', 'h\ufffd']],
+  ['text', '\x80\x04\x8c\x03h\xc3\xa9X\x02\0\0\0\xc3\xa9\x86.', ['h\u00e9', '\u00e9']],
   ['Python 2 strings', "\x80\x02U\x02\xff\x01S'a\\x00\\n'\n\x86.", ['\xff\x01', 'a\0\n']],
   ['bytes', '\x80\x03C\x03abc.', Buffer.from('abc')],
   ['a dict', '\x80\x04}(\x8c\x01aK\x01\x8c\x01bK\x02u.', new Map([['a', 1], ['b', 2]])], // prettier-ignore

@@ -9,8 +9,14 @@ const NEWEST_PROTOCOL = 5;
 
 type Step = (machine: Machine, input: ByteCursor) => void;
 
-const utf8 = new TextDecoder();
-const text = (bytes: Uint8Array): string => utf8.decode(bytes);
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+const text = (m: Machine, bytes: Uint8Array): string => {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw m.damaged('a text is not UTF-8');
+  }
+};
 const latin1 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 const push =
@@ -64,9 +70,9 @@ export const opcodes: ReadonlyMap<number, Step> = new Map<number, Step>(
       ['U', push((m) => latin1(m.take(1)))],
       // UNICODE, BINUNICODE, SHORT_BINUNICODE, BINUNICODE8
       ['V', push((m) => m.line().replace(/\\u([0-9a-fA-F]{4})/g, (_, code: string) => codePoint(code)))],
-      ['X', push((m) => text(m.take(4)))],
-      [0x8c, push((m) => text(m.take(1)))],
-      [0x8d, push((m) => text(m.take(8)))],
+      ['X', push((m) => text(m, m.take(4)))],
+      [0x8c, push((m) => text(m, m.take(1)))],
+      [0x8d, push((m) => text(m, m.take(8)))],
       // BINBYTES, SHORT_BINBYTES, BINBYTES8, BYTEARRAY8
       ['B', push((m) => m.take(4))],
       ['C', push((m) => m.take(1))],

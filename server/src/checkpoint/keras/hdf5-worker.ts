@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import { workerData } from 'node:worker_threads';
 import type * as h5 from 'h5wasm/node';
 import type { Dataset, File, Group } from 'h5wasm/node';
@@ -33,6 +34,19 @@ memories.grow = function (pages) {
   return grow.call(this, pages);
 };
 
+/** The file that is read, and another that it led to: by an external link, external or virtual data. */
+let opened = '';
+let led: string | null = null;
+const NEW = fs.constants.O_CREAT | fs.constants.O_EXCL;
+const { openSync } = fs;
+fs.openSync = (path, flags, mode) => {
+  // The library writes what failed into a new file before it throws that.
+  const isNew = typeof flags === 'number' && (flags & NEW) === NEW && /^\/tmp\/tmpfile_\w+$/.test(String(path));
+  if (path === opened || isNew) return openSync(path, flags, mode);
+  led = String(path);
+  throw Object.assign(new Error(`not opened: ${led}`), { code: 'EACCES' });
+};
+
 // What the library says it throws too.
 console.error = console.warn = () => undefined;
 
@@ -50,6 +64,8 @@ async function answer({ id, path, memory, dataset, content }: Hdf5Request): Prom
   try {
     const h5wasm = await ready;
     most = FIRST_MEMORY + memory;
+    opened = path;
+    led = null;
     const file = new h5wasm.File(path, content === undefined ? 'r' : 'a');
     try {
       if (content !== undefined) reply = write(await h5wasm.ready, file, dataset!, content, id);
@@ -63,6 +79,7 @@ async function answer({ id, path, memory, dataset, content }: Hdf5Request): Prom
     // What the library itself reports leaves it usable; a trap of the machine it runs in does not.
     reply = { id, failure, fatal: !/HDF5|^too many objects/.test(failure) };
   }
+  if (led !== null) reply = { id, failure: `it leads to another file, ${JSON.stringify(led)}`, fatal: true };
   port.postMessage(reply, reply.bytes === undefined ? [] : [reply.bytes.buffer as ArrayBuffer]);
   Atomics.add(state, REPLIES, 1);
   Atomics.notify(state, REPLIES);

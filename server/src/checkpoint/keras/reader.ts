@@ -1,6 +1,6 @@
 import { InputError } from '../../errors';
 import { readEntry } from '../../files/ranges';
-import { withZip, type ZipEntry } from '../../files/zip';
+import { isBomb, withZip, type ZipEntry } from '../../files/zip';
 import type { Checkpoint } from '../checkpoint';
 import type { StoredTensor } from '../stored-tensor';
 import { isObject, parseModel, type Json, type KerasModel } from './config';
@@ -65,10 +65,18 @@ export async function openArchive(path: string): Promise<Checkpoint> {
   const entry = (name: string, largest: number): Uint8Array | null => {
     const found = entries.find((candidate) => candidate.name === name);
     if (found === undefined) return null;
-    if (found.size > largest) throw new InputError(`archive entry too large: ${name}, ${found.size} bytes (${path})`);
+    if (found.size > largest || isBomb(found))
+      throw new InputError(`archive entry too large: ${name}, ${found.size} bytes (${path})`);
     return readEntry(path, found);
   };
-  const text = (name: string): string => Buffer.from(entry(name, LARGEST_CONFIG) ?? []).toString();
+  const text = (name: string): string => {
+    try {
+      return new TextDecoder('utf-8', { fatal: true }).decode(entry(name, LARGEST_CONFIG) ?? new Uint8Array());
+    } catch (error) {
+      if (error instanceof InputError) throw error;
+      throw new InputError(`Keras config is not UTF-8: ${name} in ${path}; save the model again`);
+    }
+  };
   const model = parseModel(parseJson(text('config.json'), path), path);
   const metadata = entries.some(({ name }) => name === 'metadata.json') ? parseJson(text('metadata.json'), path) : null;
   const version = isObject(metadata) && typeof metadata.keras_version === 'string' ? metadata.keras_version : undefined;

@@ -30,6 +30,7 @@ export function importedOpset(
 export function initializers(graph: onnx.GraphProto.$Properties, path: string): Map<string, StoredTensor> {
   const tensors = new Map<string, StoredTensor>();
   const add = (name: string, index: number, make: () => StoredTensor): void => {
+    checkName(name, path);
     if (name === '') throw new InputError(`initializer without a name: number ${index} (${path}); export it again`);
     if (tensors.has(name)) throw new InputError(`duplicate initializer: ${name} (${path}); export it again`);
     tensors.set(name, make());
@@ -43,6 +44,12 @@ export function initializers(graph: onnx.GraphProto.$Properties, path: string): 
     add(name, index, () => sparseTensor(proto, name, path));
   }
   return tensors;
+}
+
+/** Bytes that are no UTF-8 are this sign after decoding, and two names could be the same. */
+function checkName(name: string, path: string): void {
+  if (!name.includes('\uFFFD')) return;
+  throw new InputError(`name not UTF-8: ${JSON.stringify(name)} (${path}); the file is damaged, export it again`);
 }
 
 /** @param opset of the node, where it is not the file's */
@@ -66,6 +73,7 @@ export function decodeNode(
     const isSparse = op === 'Constant' && attribute.name === 'sparse_value';
     attributes.set(isSparse ? 'value' : (attribute.name ?? ''), decodeAttribute(attribute, label, path, subgraph));
   }
+  for (const name of node.output ?? []) checkName(name, path);
   const opset = opsetOf(node);
   return {
     index,

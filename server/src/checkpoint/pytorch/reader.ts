@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { InputError } from '../../errors';
 import { ByteCursor, readEntry, readRange } from '../../files/ranges';
-import { withZip, type ZipEntry } from '../../files/zip';
+import { isBomb, withZip, type ZipEntry } from '../../files/zip';
 import { readPickle } from '../../pickle/machine';
 import type { PickleValue } from '../../pickle/values';
 import type { Container, WeightsFile } from '../checkpoint';
@@ -60,7 +60,8 @@ export async function openArchive(path: string): Promise<WeightsFile> {
     if (swapped && width !== undefined) storage.encode = (elements) => byteSwapped(elements, width);
     return storage;
   });
-  if (pickle.size > MOST_PICKLE) throw new InputError(`pickle too large: ${pickle.size} bytes (${path})`);
+  if (pickle.size > MOST_PICKLE || isBomb(pickle))
+    throw new InputError(`pickle too large: ${pickle.size} bytes (${path})`);
   const input = ByteCursor.of(readEntry(path, pickle), basename(path));
   const root = readPickle(input, torchTable(persistent));
   const script = byName.has(`${prefix}constants.pkl`);
