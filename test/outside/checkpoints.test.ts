@@ -81,6 +81,17 @@ for (const { checkpoint, data, normalize, scale = 255, correct } of pairs) {
   });
 }
 
+test('every checkpoint of the table of pairs is counted', { skip }, () => {
+  const table = readFileSync(place('README.md'), 'utf8').match(/^\| `(?:pytorch|onnx|keras|tfjs)\/.*$/gm) ?? [];
+  const named = table.flatMap((row) => [...row.split('|')[1]!.matchAll(/`([^`]+)`/g)].map(([, name]) => name!));
+  assert.ok(named.length >= 15, `${named.length} checkpoints`);
+  const counted = pairs.map(({ checkpoint }) => checkpoint);
+  assert.deepEqual(
+    named.filter((name) => !counted.some((one) => one.endsWith(name) || one === `${name}/model.json`)),
+    [],
+  );
+});
+
 test('a graph is lent to weights by shape, and gives what the graph with its own weights gives', { skip }, async () => {
   const graph = place('checkpoints/onnx/vnncomp/cifar_base_kw.onnx');
   const data = { path: place('datasets/cifar10'), split: 'test', scale: 255, samples: 'all' } as const;
