@@ -86,7 +86,9 @@ with open(os.path.join(folder, 'keras.json'), 'w') as out:
     json.dump(expected, out, separators=(',', ':'))
     out.write('\n')
 
-# The header of a file of ten gigabytes; see large.ts.
-with h5py.File(os.path.join(os.path.dirname(folder), 'large.h5'), 'w') as file:
-    file.create_dataset('fc.weight', shape=(625_000_000, 4), dtype='<f4')
-    file['small'] = np.array([5, 6, 7, 8], '<f4')
+# The headers of files of ten gigabytes; see large.ts.
+names = {'large.h5': ('fc.weight', 'small'), 'large_keras.h5': ('layers/dense/vars/0', 'layers/dense/vars/1')}
+for path, (weight, small) in names.items():
+    with h5py.File(os.path.join(os.path.dirname(folder), path), 'w') as file:
+        file.create_dataset(weight, shape=(625_000_000, 4), dtype='<f4')
+        file[small] = np.array([5, 6, 7, 8], '<f4')

@@ -98,24 +98,26 @@ const pickle = (legacy: boolean): Buffer =>
     code('u.'),
   ]);
 
+interface ZipEntry {
+  readonly name: string;
+  readonly size: number;
+  /** What is not a hole. */
+  readonly content: Buffer;
+}
+
 /** PKWARE APPNOTE 4.5.3: sizes and positions of 64 bits. */
-function pytorchZip(folder: string): string {
-  const path = join(folder, 'large.pt');
+function writeZip(path: string, entries: readonly ZipEntry[]): void {
   const pieces: (readonly [number, Uint8Array])[] = [];
   const directory: Buffer[] = [];
   let at = 0;
-  const entry = (name: string, size: number, parts: readonly (readonly [number, Uint8Array])[], sum: number): void => {
+  for (const { name, size, content } of entries) {
     const local = Buffer.alloc(30);
     local.writeUInt32LE(0x04034b50, 0);
     local.writeUInt16LE(name.length, 26);
-    const start = at + 30 + name.length;
-    pieces.push(
-      [at, Buffer.concat([local, Buffer.from(name)])],
-      ...parts.map(([from, bytes]) => [start + from, bytes] as const),
-    );
+    pieces.push([at, Buffer.concat([local, Buffer.from(name), content])]);
     const central = Buffer.alloc(46);
     central.writeUInt32LE(0x02014b50, 0);
-    central.writeUInt32LE(sum, 16);
+    central.writeUInt32LE(size === content.length ? crc32(content) : 0, 16);
     central.fill(0xff, 20, 28);
     central.writeUInt16LE(name.length, 28);
     central.writeUInt16LE(28, 30);
@@ -125,18 +127,14 @@ function pytorchZip(folder: string): string {
     extra.writeUInt16LE(24, 2);
     [size, size, at].forEach((value, i) => extra.writeBigUInt64LE(BigInt(value), 4 + 8 * i));
     directory.push(central, Buffer.from(name), extra);
-    at = start + size;
-  };
-  const object = pickle(false);
-  entry('large/data.pkl', object.length, [[0, object]], crc32(object));
-  entry('large/data/0', BYTES, [], 0);
-  entry('large/data/1', 16, [[0, small]], crc32(small));
+    at += 30 + name.length + size;
+  }
   const listed = Buffer.concat(directory);
   const end = Buffer.alloc(56 + 20 + 22);
   end.writeUInt32LE(0x06064b50, 0);
   end.writeBigUInt64LE(44n, 4);
-  end.writeBigUInt64LE(3n, 24);
-  end.writeBigUInt64LE(3n, 32);
+  end.writeBigUInt64LE(BigInt(entries.length), 24);
+  end.writeBigUInt64LE(BigInt(entries.length), 32);
   end.writeBigUInt64LE(BigInt(listed.length), 40);
   end.writeBigUInt64LE(BigInt(at), 48);
   end.writeUInt32LE(0x07064b50, 56);
@@ -146,6 +144,16 @@ function pytorchZip(folder: string): string {
   end.fill(0xff, 84, 96);
   pieces.push([at, Buffer.concat([listed, end])]);
   writeSparse(path, pieces, at + listed.length + end.length);
+}
+
+function pytorchZip(folder: string): string {
+  const path = join(folder, 'large.pt');
+  const object = pickle(false);
+  writeZip(path, [
+    { name: 'large/data.pkl', size: object.length, content: object },
+    { name: 'large/data/0', size: BYTES, content: Buffer.alloc(0) },
+    { name: 'large/data/1', size: small.length, content: Buffer.from(small) },
+  ]);
   return path;
 }
 
@@ -193,17 +201,36 @@ function onnxExternal(folder: string): string {
   return path;
 }
 
-/** h5py wrote everything but the weight, for which it leaves room when it is written (`keras_files.py`). */
-function hdf5(folder: string): string {
-  const path = join(folder, 'large.h5');
-  const file = readFileSync(join(projectRoot(), 'test/checkpoints/large.h5'));
-  const end = file.length;
+/** The beginning of an HDF5 file: h5py left room for the weight for when it is written (`keras_files.py`). */
+function hdf5Head(name: string): Buffer {
+  const file = readFileSync(join(projectRoot(), 'test/checkpoints', name));
   // The end of the file in the superblock, and the place of the weight before its size in its header.
-  file.writeBigUInt64LE(BigInt(end + BYTES), 40);
+  file.writeBigUInt64LE(BigInt(file.length + BYTES), 40);
   const size = Buffer.alloc(8);
   size.writeBigUInt64LE(BigInt(BYTES));
-  file.writeBigUInt64LE(BigInt(end), file.indexOf(size) - 8);
-  writeSparse(path, [[0, file]], end + BYTES);
+  file.writeBigUInt64LE(BigInt(file.length), file.indexOf(size) - 8);
+  return file;
+}
+
+function hdf5(folder: string): string {
+  const path = join(folder, 'large.h5');
+  const head = hdf5Head('large.h5');
+  writeSparse(path, [[0, head]], head.length + BYTES);
+  return path;
+}
+
+function keras(folder: string): string {
+  const path = join(folder, 'large.keras');
+  const layers = [
+    { class_name: 'InputLayer', config: { name: 'x', batch_shape: [null, COUNT / 4] } },
+    { class_name: 'Dense', config: { name: 'fc', units: 4, use_bias: true, activation: 'linear' } },
+  ];
+  const config = Buffer.from(JSON.stringify({ class_name: 'Sequential', config: { name: 'm', layers } }));
+  const head = hdf5Head('large_keras.h5');
+  writeZip(path, [
+    { name: 'config.json', size: config.length, content: config },
+    { name: 'model.weights.h5', size: head.length + BYTES, content: head },
+  ]);
   return path;
 }
 
@@ -235,5 +262,6 @@ export const largeFiles: Readonly<Record<string, (folder: string) => string>> = 
   'PyTorch, legacy': pytorchLegacy,
   'ONNX, external data': onnxExternal,
   HDF5: hdf5,
+  Keras: keras,
   'TensorFlow.js': tensorflowJs,
 };

@@ -43,9 +43,15 @@ const isIdle = (name: string): boolean => /(^|\.)num_batches_tracked$/.test(name
  * Lays an architecture over tensors.
  *
  * @param sample shape of one sample of the data; what the architecture was made for when absent or of another kind
+ * @param sketch leaves the nodes out
  */
-export function layOver(architecture: Architecture, shapes: ReadonlyMap<string, Shape>, sample?: Shape): Match {
-  const writer = new NetworkWriter(shapes);
+export function layOver(
+  architecture: Architecture,
+  shapes: ReadonlyMap<string, Shape>,
+  sample?: Shape,
+  sketch = false,
+): Match {
+  const writer = new NetworkWriter(shapes, sketch);
   const input = inputOf(architecture, shapes, sample);
   const output = architecture.network(writer, { name: INPUT, shape: input }, '');
   const idle = [...shapes.keys()].filter((name) => !writer.used.has(name) && !isIdle(name));
@@ -74,9 +80,11 @@ export interface Matching {
 
 export function matchArchitectures(shapes: ReadonlyMap<string, Shape>, sample?: Shape): Matching {
   const found = families.flatMap(({ of }) => of(shapes) ?? []);
-  const matches = [...found, ...architectures].map((architecture) => layOver(architecture, shapes, sample));
+  const matches = [...found, ...architectures].map((architecture) => layOver(architecture, shapes, sample, true));
   const fitting = matches.filter(({ problems }) => problems.length === 0);
-  if (fitting.length > 0) return { fitting, closest: null };
+  if (fitting.length > 0) {
+    return { fitting: fitting.map(({ architecture }) => layOver(architecture, shapes, sample)), closest: null };
+  }
   const alike = matches.filter(({ writer }) => writer.used.size > 0);
   const closest = alike.sort((a, b) => a.problems.length - b.problems.length)[0] ?? null;
   return { fitting, closest };

@@ -24,8 +24,14 @@ export class NetworkWriter {
   readonly problems: string[] = [];
   readonly used = new Set<string>();
 
-  /** @param shapes of the checkpoint's tensors, by name */
-  constructor(readonly shapes: ReadonlyMap<string, Shape>) {}
+  /**
+   * @param shapes of the checkpoint's tensors, by name
+   * @param sketch leaves the nodes out: to see what fits, there is no need of them
+   */
+  constructor(
+    readonly shapes: ReadonlyMap<string, Shape>,
+    private readonly sketch = false,
+  ) {}
 
   has(name: string): boolean {
     return this.shapes.has(name);
@@ -64,7 +70,7 @@ export class NetworkWriter {
     attributes: Readonly<Record<string, AttributeValue>> = {},
     label = '',
   ): Value {
-    return { name: this.list.add(op, inputs, attributes, label), shape };
+    return { name: this.sketch ? '' : this.list.add(op, inputs, attributes, label), shape };
   }
 
   get nodes(): readonly OnnxNode[] {
@@ -72,11 +78,11 @@ export class NetworkWriter {
   }
 
   integers(values: readonly number[]): string {
-    return this.list.integers(values);
+    return this.sketch ? '' : this.list.integers(values);
   }
 
   scalar(value: number): string {
-    return this.list.scalar(value);
+    return this.sketch ? '' : this.list.scalar(value);
   }
 
   /** Adds two values of one shape. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads';
-import { PROGRESS, REPLIES, type Hdf5Reply, type Hdf5Request, type Listing } from './hdf5-messages';
+import { PROGRESS, REPLIES, type Extent, type Hdf5Reply, type Hdf5Request, type Listing } from './hdf5-messages';
 import source from './hdf5-worker?source';
 
 /**
@@ -39,7 +39,7 @@ interface Thread {
   readonly port: MessagePort;
   readonly state: Int32Array<SharedArrayBuffer>;
   readonly replies: Map<number, Hdf5Reply>;
-  /** Files it failed on, by device and number. */
+  /** Files it failed on, by device, number and place in it. */
   readonly spoiled: Set<string>;
 }
 
@@ -47,16 +47,16 @@ let current: Thread | null = null;
 let requests = 0;
 
 /** @throws Hdf5Error when the library cannot read it */
-export async function listHdf5(path: string): Promise<Listing> {
-  return (await settled(ask({ path }))).listing!;
+export async function listHdf5(extent: Extent): Promise<Listing> {
+  return (await settled(ask({ extent }))).listing!;
 }
 
 /**
  * @param size bytes that the dataset has
  * @throws Hdf5Error when the library cannot read it
  */
-export function readDataset(path: string, dataset: string, size: number): Uint8Array {
-  const pending = ask({ path, dataset }, size);
+export function readDataset(extent: Extent, dataset: string, size: number): Uint8Array {
+  const pending = ask({ extent, dataset }, size);
   while (!pending.answered());
   return pending.reply().bytes!;
 }
@@ -66,7 +66,7 @@ export function readDataset(path: string, dataset: string, size: number): Uint8A
  * @throws Hdf5Error when the library cannot write it
  */
 export async function writeDataset(path: string, dataset: string, content: Uint8Array): Promise<void> {
-  await settled(ask({ path, dataset, content }, content.length));
+  await settled(ask({ extent: { path, start: 0, size: null }, dataset, content }, content.length));
 }
 
 async function settled(pending: Pending): Promise<Hdf5Reply> {
@@ -83,8 +83,9 @@ interface Pending {
 
 /** @param size bytes that go to or come from the library */
 function ask(question: Omit<Hdf5Request, 'id' | 'memory'>, size = 0): Pending {
-  const { dev, ino, size: length } = statSync(question.path);
-  const file = `${dev}:${ino}`;
+  const { dev, ino, size: all } = statSync(question.extent.path);
+  const file = `${dev}:${ino}:${question.extent.start}`;
+  const length = question.extent.size ?? all;
   const thread = threadFor(file);
   const id = ++requests;
   const memory = SPARE_MEMORY + 2 * Math.max(size, Math.min(length, LARGEST_METADATA));

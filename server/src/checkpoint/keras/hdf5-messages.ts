@@ -13,9 +13,17 @@ export interface WorkerData {
   readonly port: MessagePort;
 }
 
+/** An HDF5 file: a file, or a part of one. */
+export interface Extent {
+  readonly path: string;
+  readonly start: number;
+  /** Null up to the end. */
+  readonly size: number | null;
+}
+
 export interface Hdf5Request {
   readonly id: number;
-  readonly path: string;
+  readonly extent: Extent;
   /** Bytes that the library may take for it, beside what it starts with. */
   readonly memory: number;
   /** Whose bytes are wanted; everything is listed when absent. */

@@ -2,7 +2,15 @@ import fs from 'node:fs';
 import { workerData } from 'node:worker_threads';
 import type * as h5 from 'h5wasm/node';
 import type { Dataset, File, Group } from 'h5wasm/node';
-import { PROGRESS, REPLIES, type Hdf5Reply, type Hdf5Request, type Listing, type WorkerData } from './hdf5-messages';
+import {
+  PROGRESS,
+  REPLIES,
+  type Extent,
+  type Hdf5Reply,
+  type Hdf5Request,
+  type Listing,
+  type WorkerData,
+} from './hdf5-messages';
 
 /**
  * The thread that the HDF5 library runs in: a hostile file can keep the library
@@ -34,18 +42,32 @@ memories.grow = function (pages) {
   return grow.call(this, pages);
 };
 
-/** The file that is read, and another that it led to: by an external link, external or virtual data. */
-let opened = '';
+/** The part of a file that is read, and another file that it led to: by an external link, external or virtual data. */
+let opened: Extent = { path: '', start: 0, size: null };
+let descriptor: number | null = null;
 let led: string | null = null;
+
 const NEW = fs.constants.O_CREAT | fs.constants.O_EXCL;
-const { openSync } = fs;
+const { openSync, fstatSync, readSync } = fs;
 fs.openSync = (path, flags, mode) => {
   // The library writes what failed into a new file before it throws that.
   const isNew = typeof flags === 'number' && (flags & NEW) === NEW && /^\/tmp\/tmpfile_\w+$/.test(String(path));
-  if (path === opened || isNew) return openSync(path, flags, mode);
+  if (isNew) return openSync(path, flags, mode);
+  if (path === opened.path) return (descriptor = openSync(path, flags, mode));
   led = String(path);
   throw Object.assign(new Error(`not opened: ${led}`), { code: 'EACCES' });
 };
+// Files of the library, which knows these forms alone.
+fs.fstatSync = ((file: number) => {
+  const stat = fstatSync(file);
+  if (file === descriptor && opened.size !== null) stat.size = opened.size;
+  return stat;
+}) as typeof fs.fstatSync;
+fs.readSync = ((file: number, buffer: Uint8Array, offset: number, length: number, position: number) => {
+  if (file !== descriptor || opened.size === null) return readSync(file, buffer, offset, length, position);
+  const there = Math.max(0, Math.min(length, opened.size - position));
+  return readSync(file, buffer, offset, there, opened.start + position);
+}) as typeof fs.readSync;
 
 // What the library says it throws too.
 console.error = console.warn = () => undefined;
@@ -59,14 +81,14 @@ const ready = import(library).then(async (h5wasm: typeof h5) => {
 
 port.on('message', (request: Hdf5Request) => void answer(request));
 
-async function answer({ id, path, memory, dataset, content }: Hdf5Request): Promise<void> {
+async function answer({ id, extent, memory, dataset, content }: Hdf5Request): Promise<void> {
   let reply: Hdf5Reply;
   try {
     const h5wasm = await ready;
     most = FIRST_MEMORY + memory;
-    opened = path;
+    opened = extent;
     led = null;
-    const file = new h5wasm.File(path, content === undefined ? 'r' : 'a');
+    const file = new h5wasm.File(extent.path, content === undefined ? 'r' : 'a');
     try {
       if (content !== undefined) reply = write(await h5wasm.ready, file, dataset!, content, id);
       else if (dataset === undefined) reply = { id, listing: list(h5wasm, file) };

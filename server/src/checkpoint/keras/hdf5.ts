@@ -6,7 +6,7 @@ import { DEFLATE_RATIO } from '../../files/source';
 import { elementCount } from '../../graph/shapes';
 import { rawTensor, type StoredTensor } from '../stored-tensor';
 import { Hdf5Error, listHdf5, readDataset, writeDataset } from './hdf5-library';
-import type { Listing } from './hdf5-messages';
+import type { Extent, Listing } from './hdf5-messages';
 
 /**
  * HDF5 files through the HDF5 library (`hdf5-library.ts`). What is kept is names, shapes and
@@ -21,15 +21,19 @@ export interface Hdf5 {
   readonly names: ReadonlyMap<string, readonly string[]>;
 }
 
-/** @throws InputError when the file is damaged, or claims more than it has */
-export async function readHdf5(path: string): Promise<Hdf5> {
-  const { size } = await stat(path);
-  const { datasets, attributes, names } = await listHdf5(path).catch((error: unknown) => {
+/**
+ * @param part of the file that is the HDF5 file; all of it when absent
+ * @throws InputError when the file is damaged, or claims more than it has
+ */
+export async function readHdf5(path: string, part?: { readonly start: number; readonly size: number }): Promise<Hdf5> {
+  const extent = part === undefined ? { path, start: 0, size: null } : { path, ...part };
+  const size = part?.size ?? (await stat(path)).size;
+  const { datasets, attributes, names } = await listHdf5(extent).catch((error: unknown) => {
     throw asInputError(error, path);
   });
   const tensors = new Map<string, StoredTensor>();
   for (const dataset of datasets) {
-    const tensor = datasetTensor(dataset, path, size);
+    const tensor = datasetTensor(dataset, extent, size);
     if (tensor !== null) tensors.set(dataset.path, tensor);
   }
   return { tensors, attributes: new Map(attributes), names: new Map(names) };
@@ -82,9 +86,10 @@ const types: Readonly<Record<string, string>> = {
 
 function datasetTensor(
   { path: name, format, shape, width, chunked }: Listing['datasets'][number],
-  path: string,
+  extent: Extent,
   size: number,
 ): StoredTensor | null {
+  const { path } = extent;
   const type = types[format];
   if (type === undefined) return null;
   const bytes = elementCount(shape) * width;
@@ -93,7 +98,7 @@ function datasetTensor(
   const where = `tensor ${JSON.stringify(name)}, ${basename(path)}`;
   const read = (): Uint8Array => {
     try {
-      return readDataset(path, name, bytes);
+      return readDataset(extent, name, bytes);
     } catch (error) {
       throw asInputError(error, path);
     }
@@ -102,8 +107,8 @@ function datasetTensor(
 }
 
 /**
- * The same for a file that is an entry of an archive. The library reads files
- * alone, so the bytes are written to one for as long as that takes, and the
+ * The same for a file that is a compressed entry of an archive. The library reads
+ * files alone, so the bytes are written to one for as long as that takes, and the
  * tensors are held in memory.
  */
 export async function readHdf5Bytes(bytes: Uint8Array): Promise<Hdf5> {

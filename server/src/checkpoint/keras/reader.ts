@@ -1,6 +1,6 @@
 import { InputError } from '../../errors';
-import { readEntry } from '../../files/ranges';
-import { isBomb, withZip, type ZipEntry } from '../../files/zip';
+import { readEntry, readRange } from '../../files/ranges';
+import { isBomb, LOCAL_HEADER, localDataStart, withZip, type ZipEntry } from '../../files/zip';
 import type { Checkpoint } from '../checkpoint';
 import type { StoredTensor } from '../stored-tensor';
 import { isObject, parseModel, type Json, type KerasModel } from './config';
@@ -52,11 +52,12 @@ function producerOf(version: string | undefined, backend: string | undefined): s
   return [version === undefined ? '' : `Keras ${version}`, backend ?? ''].filter((text) => text !== '').join(', ');
 }
 
+const WEIGHTS = 'model.weights.h5';
 const LARGEST_CONFIG = 64 << 20;
 const LARGEST_WEIGHTS = 2 ** 31;
 
 export function isKerasArchive(entries: readonly ZipEntry[]): boolean {
-  return entries.some(({ name }) => name === 'config.json') && entries.some(({ name }) => name === 'model.weights.h5');
+  return entries.some(({ name }) => name === 'config.json') && entries.some(({ name }) => name === WEIGHTS);
 }
 
 /** @throws InputError when the archive is damaged, or a layer is not supported */
@@ -80,7 +81,11 @@ export async function openArchive(path: string): Promise<Checkpoint> {
   const model = parseModel(parseJson(text('config.json'), path), path);
   const metadata = entries.some(({ name }) => name === 'metadata.json') ? parseJson(text('metadata.json'), path) : null;
   const version = isObject(metadata) && typeof metadata.keras_version === 'string' ? metadata.keras_version : undefined;
-  const file = await readHdf5Bytes(entry('model.weights.h5', LARGEST_WEIGHTS)!);
+  const file = await weightsOfArchive(
+    path,
+    entries.find(({ name }) => name === WEIGHTS)!,
+    () => entry(WEIGHTS, LARGEST_WEIGHTS)!,
+  );
   const groups = numberedGroups(model, file);
   const weightsOf = (layer: string): LayerWeights => groups.get(layer) ?? [];
   const tensors = weightTensors(model, weightsOf);
@@ -92,6 +97,13 @@ export async function openArchive(path: string): Promise<Checkpoint> {
     tensors,
     weightsOf,
   });
+}
+
+/** Keras stores the weights as they are, so that they are read where they lie; others may have compressed them. */
+async function weightsOfArchive(path: string, entry: ZipEntry, unpack: () => Uint8Array): Promise<Hdf5> {
+  if (entry.method === 'deflate') return readHdf5Bytes(unpack());
+  const start = localDataStart(readRange(path, entry.header, LOCAL_HEADER), entry, path);
+  return readHdf5(path, { start, size: entry.size });
 }
 
 /**
