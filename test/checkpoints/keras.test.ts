@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { openModel } from '../../server/src/checkpoint/model';
@@ -50,6 +50,12 @@ for (const [name, golden] of Object.entries(goldens)) {
     });
   }
 }
+
+test('a path may be one from the working directory', async () => {
+  const { tensors } = await openCheckpoint(relative(process.cwd(), join(folder, 'functional.h5')));
+  const [tensor] = [...tensors.values()];
+  assert.ok(tensor!.bytes().length > 0);
+});
 
 test('weights keep the names and the layout of the file', async () => {
   const { layers } = await openModel(join(folder, 'functional.h5'), { batch: 1 });

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { resolve } from 'node:path';
 import { workerData } from 'node:worker_threads';
 import type * as h5 from 'h5wasm/node';
 import type { Dataset, File, Group } from 'h5wasm/node';
@@ -53,7 +54,7 @@ fs.openSync = (path, flags, mode) => {
   // The library writes what failed into a new file before it throws that.
   const isNew = typeof flags === 'number' && (flags & NEW) === NEW && /^\/tmp\/tmpfile_\w+$/.test(String(path));
   if (isNew) return openSync(path, flags, mode);
-  if (path === opened.path) return (descriptor = openSync(path, flags, mode));
+  if (resolve(String(path)) === resolve(opened.path)) return (descriptor = openSync(path, flags, mode));
   led = String(path);
   throw Object.assign(new Error(`not opened: ${led}`), { code: 'EACCES' });
 };
