@@ -1,8 +1,8 @@
 import type { CurvatureKind } from '../../../protocol/analysis';
 import type { StudiedOperator } from './limit-study';
 
-/** Whose products they are. */
-export type JournalledOperator = CurvatureKind | `${CurvatureKind} reordered`;
+/** Whose products they are: the kind, of a diagonal block its layers, and how the samples are summed. */
+export type JournalledOperator = `${CurvatureKind}${'' | ` of ${string}`}${'' | ' reordered'}`;
 
 /** Products of one `apply`, as they were computed. */
 export interface JournalEntry {
@@ -67,6 +67,8 @@ export class RecalledOperator implements DisposableOperator {
     private readonly clock: AnalysisClock,
     /** Told of recalled products; the operator itself tells of those it makes. */
     private readonly onRecalled: (products: number) => void | Promise<void> = () => undefined,
+    /** The layers of a diagonal block; the products of one are not those of another, though the vectors may be the same. */
+    private readonly layers?: readonly string[],
   ) {}
 
   get kind(): CurvatureKind {
@@ -82,11 +84,15 @@ export class RecalledOperator implements DisposableOperator {
   }
 
   apply(vectors: readonly Float32Array[]): Promise<Float32Array[]> {
-    return this.recalled(this.kind, vectors, () => this.operator.apply(vectors));
+    return this.recalled(this.name, vectors, () => this.operator.apply(vectors));
   }
 
   reordered(vectors: readonly Float32Array[]): Promise<Float32Array[]> {
-    return this.recalled(`${this.kind} reordered`, vectors, () => this.operator.reordered(vectors));
+    return this.recalled(`${this.name} reordered`, vectors, () => this.operator.reordered(vectors));
+  }
+
+  private get name(): CurvatureKind | `${CurvatureKind} of ${string}` {
+    return this.layers === undefined ? this.kind : `${this.kind} of ${JSON.stringify(this.layers)}`;
   }
 
   private async recalled(

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { CurvatureKind, LayerLimits } from '../../../protocol/analysis';
 import { makeBatches } from '../curvature/batches';
 import { CurvatureOperator } from '../curvature/operator';
-import { flatWeights, layersInARow, parameterLayout, type ParameterLayout } from '../curvature/parameters';
+import { flatWeights, parameterLayout, type ParameterLayout } from '../curvature/parameters';
 import { randomSamples, smallConvNet } from '../curvature/testing';
 import { createOrtEngine } from '../engine/ort';
 import { spectralLimit } from '../limit/limit';
@@ -79,42 +79,3 @@ for (const kind of ['hessian', 'ggn'] as const) {
     );
   });
 }
-
-test('layers of one size do not share their probes', async () => {
-  const seen = new Set<string>();
-  // All eigenvalues differ, so that no run ends early.
-  const multiply = (vectors: readonly Float32Array[]) =>
-    Promise.resolve(vectors.map((v) => v.map((x, i) => x * (i + 1))));
-  const block = (layout: ParameterLayout) => ({
-    kind: 'ggn' as const,
-    dimension: layout.dimension,
-    positiveSemidefinite: true,
-    products: 1,
-    seconds: 0,
-    apply: (vectors: readonly Float32Array[]) => {
-      for (const v of vectors) {
-        const text = v.join();
-        assert.ok(!seen.has(text), 'the same vector twice: a journal would take one layer for the other');
-        seen.add(text);
-      }
-      return multiply(vectors);
-    },
-    reordered: multiply,
-    dispose: () => Promise.resolve(),
-  });
-  const layers = ['a', 'b'].map((name) => ({ name, op: 'Gemm' as const, shape: [40, 100] }));
-  const layout = layersInARow(layers);
-  await studyLayers({
-    kind: 'ggn',
-    layout,
-    weights: Float32Array.from({ length: layout.dimension }, (_, i) => Math.sin(i)),
-    epsilon: 0.1,
-    seed: 1,
-    whole: block(layout),
-    block,
-    study: () => ({ steps: 8, vectors: 100, tolerance: 1e-6, deadline: Infinity, now: () => 0 }),
-    announce: () => undefined,
-    update: () => undefined,
-  });
-  assert.ok(seen.size > 40);
-});

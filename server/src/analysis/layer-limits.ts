@@ -53,7 +53,6 @@ export async function studyLayers(input: LayerStudyInput): Promise<LayerLimits> 
       const magnitudes = Magnitudes.of([input.weights.subarray(layer.offset, layer.offset + layer.length)]);
       const options = input.study(layer.length, layout.layers.length - i);
       let latest: OwnLimit | undefined;
-      // A stream of its own: layers of one size must not share their probes.
       const seed = Random.stream(input.seed, `layer ${layer.name}`).uint32();
       const study = new LimitStudy(
         operator,

@@ -1,8 +1,7 @@
 import type { CurvatureKind } from '../../../protocol/analysis';
-import { CurvatureOperator } from '../curvature/operator';
+import { CurvatureOperator, type NetworkSource } from '../curvature/operator';
 import type { ParameterLayout } from '../curvature/parameters';
 import type { Engine } from '../engine/engine';
-import type { Batching } from './batching';
 import { RecalledOperator, type AnalysisClock, type Journal } from './journal';
 import type { Progress } from './progress';
 
@@ -12,10 +11,10 @@ export class Operators {
 
   constructor(
     private readonly engine: Engine,
-    private readonly batching: Batching,
+    private readonly batching: NetworkSource & { readonly network: { readonly layout: ParameterLayout } },
     private readonly journal: Journal,
     private readonly clock: AnalysisClock,
-    private readonly progress: Progress,
+    private readonly progress: Pick<Progress, 'work'>,
     /** Bytes that each operator of all weights may keep from product to product. */
     private readonly cacheBytes: number,
   ) {}
@@ -31,10 +30,16 @@ export class Operators {
 
   /** Of a diagonal block, which the caller disposes of. */
   block(kind: CurvatureKind, layout: ParameterLayout): RecalledOperator {
-    return this.make(kind, layout, 0);
+    const names = layout.layers.map(({ name }) => name);
+    return this.make(kind, layout, 0, names);
   }
 
-  private make(kind: CurvatureKind, layout: ParameterLayout, cacheBytes: number): RecalledOperator {
+  private make(
+    kind: CurvatureKind,
+    layout: ParameterLayout,
+    cacheBytes: number,
+    block?: readonly string[],
+  ): RecalledOperator {
     const { model, batches } = this.batching.network;
     return new RecalledOperator(
       new CurvatureOperator(
@@ -50,6 +55,7 @@ export class Operators {
       this.journal,
       this.clock,
       (products) => this.progress.work(products),
+      block,
     );
   }
 
