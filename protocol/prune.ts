@@ -36,8 +36,11 @@ export interface PruneRequest {
   readonly allowDisconnected: boolean;
   /** Weights of an ONNX file take only the room of those that are not zero. */
   readonly sparse: boolean;
-  /** Replaces files that are there already, the checkpoint itself never. */
-  readonly overwrite: boolean;
+  /**
+   * Replaces files that are there already, the checkpoint itself never; `own`:
+   * `output` and the files that belong to the checkpoint there, no others.
+   */
+  readonly overwrite: boolean | 'own';
   /** An analysis of the checkpoint from before. */
   readonly analysis?: AnalysisResult;
   /** Given, loss and accuracy before and after are measured on these data. */

@@ -118,3 +118,21 @@ export function modelBytes({
 export function onnxFile(parts: ModelParts): OnnxFile {
   return decodeModel(modelBytes(parts), 'models/m.onnx');
 }
+
+/** A product with a matrix whose values lie in a file of that name beside the model. */
+export function externalModel(location: string): { readonly model: Uint8Array; readonly data: Uint8Array } {
+  const values = Array.from({ length: 12 }, (_, i) => (i % 2 === 0 ? 1 : -1) * (1 + i));
+  const entries = Object.entries({ location, offset: '0', length: String(4 * values.length) });
+  const w = {
+    ...floats('w', [4, 3], []),
+    dataLocation: onnx.TensorProto.DataLocation.EXTERNAL,
+    externalData: entries.map(([key, value]) => ({ key, value })),
+  };
+  const model = modelBytes({
+    inputs: [['x', ['N', 4]]],
+    outputs: [['y', ['N', 3]]],
+    nodes: [node('MatMul', ['x', 'w'], ['y'])],
+    tensors: [w],
+  });
+  return { model, data: new Uint8Array(Float32Array.from(values).buffer) };
+}

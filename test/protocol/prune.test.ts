@@ -1,6 +1,16 @@
 /** Pruning through the built language server and the built compute process, as the editor asks for it. */
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -17,6 +27,7 @@ import {
   type StartAnswer,
 } from '../../protocol/messages';
 import { DEFAULT_OPTIONS } from '../../server/src/options';
+import { tinyShards } from '../checkpoints/shards';
 import { childrenOf, LspClient } from './lsp-client';
 
 const quick: AnalysisOptions = {
@@ -109,6 +120,22 @@ describe('pruning for an editor', () => {
     assert.ok(refused.kind === 'failed', JSON.stringify(refused));
     assert.equal(refused.error.category, 'input');
     assert.match(refused.error.message, /^file is an input: .*net\.onnx; choose another place/);
+  });
+
+  it('replaces no file of another model', async () => {
+    const place = join(folder, 'other');
+    mkdirSync(place);
+    for (const [name, content] of Object.entries(tinyShards())) {
+      writeFileSync(join(folder, name), content);
+      writeFileSync(join(place, name), content);
+    }
+    const before = new Map(readdirSync(place).map((name) => [name, readFileSync(join(place, name))]));
+    const params = { output: pathToFileURL(join(place, 'pruned.json')).href, sparsity: 0.5 };
+    const end = await ended(await ask({ ...params, uri: pathToFileURL(join(folder, 'model.json')).href }));
+    assert.ok(end.kind === 'pruned', JSON.stringify(end));
+    const companions = ['a', 'b'].map((name) => join(place, `pruned.${name}.bin`));
+    assert.deepEqual(end.result.companions, companions);
+    for (const [name, bytes] of before) assert.ok(readFileSync(join(place, name)).equals(bytes), name);
   });
 
   it('tells an editor that the network would be cut, and cuts it on request', async () => {

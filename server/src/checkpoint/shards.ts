@@ -6,8 +6,9 @@ import type { Writing } from './writer';
 
 /**
  * Writes a checkpoint whose tensors lie in files beside it. In another folder
- * they keep their names; in the same one they get new ones, with that of the
- * checkpoint in front, because the old ones stay those of the old checkpoint.
+ * they keep their names. They get new ones, with that of the checkpoint in
+ * front, where a file of another checkpoint has one of them: in the same folder,
+ * whose files stay those of the old checkpoint, or beside another model.
  *
  * @param text of the file that names them, JSON
  * @param shards their names
@@ -22,7 +23,9 @@ export async function writeShards(
   const { source, target, changes } = writing;
   const folder = await realpath(dirname(source));
   const isSame = folder === (await realpath(dirname(target)));
-  const renamed = new Map([...shards].map((shard) => [shard, isSame ? `${stem}.${shard}` : shard]));
+  let isRenamed = isSame;
+  for (const shard of shards) isRenamed ||= await writing.isTaken(shard);
+  const renamed = new Map([...shards].map((shard) => [shard, isRenamed ? `${stem}.${shard}` : shard]));
   const inputs = [source, ...[...shards].map((shard) => join(folder, shard))];
   const copies = new Map<string, Bytes>();
   for (const [shard, name] of renamed) {
@@ -31,7 +34,7 @@ export async function writeShards(
     copies.set(await realpath(join(folder, shard)), bytesOfFile(staged));
   }
   changeInPlace(changes, ({ file }) => copies.get(file)!);
-  await writeFile(await writing.place(), isSame ? withNames(text, renamed) : text);
+  await writeFile(await writing.place(), isRenamed ? withNames(text, renamed) : text);
 }
 
 /** JSON with some of its texts replaced, keys of objects excepted, and everything else as it is. */

@@ -1,6 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import { InputError } from '../errors';
-import { expectFree, type Staging } from '../files/staging';
+import { companionsOf } from '../files/inputs';
+import { expectFree, isThere, type Staging } from '../files/staging';
 import { checkTarget } from '../files/write';
 import type { Edit } from './edit';
 import type { StoredTensor } from './stored-tensor';
@@ -16,23 +17,41 @@ export interface Change {
 /** How a file that is in the way may be replaced. */
 export const REPLACE = 'allow it to be replaced with --force';
 
+/**
+ * Which files may be replaced: none, all that are in the way, or those of the
+ * checkpoint that is there, which somebody who was asked about its main file meant.
+ */
+export type Overwrite = boolean | 'own';
+
 /** A checkpoint that is to be written with other contents in some tensors. */
 export class Writing {
   /** Files that were placed beside the checkpoint. */
   readonly companions: string[] = [];
   private placed: Promise<string> | undefined;
+  private old: Promise<ReadonlySet<string>> | undefined;
 
   constructor(
     readonly source: string,
     readonly target: string,
     readonly changes: readonly Change[],
     private readonly staging: Staging,
-    private readonly overwrite: boolean,
+    private readonly overwrite: Overwrite,
   ) {}
 
   /** Where the checkpoint itself is to be written; last, so that a checkpoint that is there has its companions. */
   place(): Promise<string> {
     return (this.placed ??= this.staging.place(this.target));
+  }
+
+  /** Whether a name in the checkpoint's folder is that of a file which does not belong to the checkpoint to be replaced. */
+  async isTaken(name: string): Promise<boolean> {
+    const path = join(dirname(this.target), name);
+    if (!(await isThere(path))) return false;
+    this.old ??= companionsOf(this.target).then(
+      (paths) => new Set(paths),
+      () => new Set(),
+    );
+    return !(await this.old).has(path);
   }
 
   /**
@@ -50,7 +69,8 @@ export class Writing {
       );
     }
     await checkTarget(path, inputs);
-    if (!this.overwrite) await expectFree(path, REPLACE);
+    if (this.overwrite === false) await expectFree(path, REPLACE);
+    if (this.overwrite === 'own' && (await this.isTaken(name))) await expectFree(path, 'move it away');
     this.companions.push(path);
     return this.staging.place(path);
   }

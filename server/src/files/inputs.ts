@@ -1,3 +1,4 @@
+import { createReadStream } from 'node:fs';
 import { stat, readdir, readFile } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { InputError } from '../errors';
@@ -30,6 +31,48 @@ export function filesInside(checkpoint: string, places: readonly string[]): stri
     .filter((place) => place !== '' && !place.includes('\0') && !isAbsolute(place))
     .map((place) => resolve(folder, place))
     .filter((path) => path !== checkpoint && !relative(folder, path).startsWith('..'));
+}
+
+/** ONNX files end here. */
+const LARGEST_ONNX = 2 ** 31 - 1;
+/** `StringStringEntryProto` of an ONNX tensor whose values are in another file: key, then the tag of the value. */
+const LOCATION = Buffer.from('\x0a\x08location\x12', 'latin1');
+/** Longest location that is looked for; one byte of length. */
+const LONGEST_LOCATION = 127;
+
+/** Looks for places of external data in the bytes of a file, which come in pieces. */
+export class LocationScan {
+  private readonly found = new Set<string>();
+  private tail = Buffer.alloc(0);
+
+  add(chunk: Uint8Array): void {
+    // A place may lie across two pieces.
+    const bytes = Buffer.concat([this.tail, chunk]);
+    for (let at = bytes.indexOf(LOCATION); at >= 0; at = bytes.indexOf(LOCATION, at + 1)) {
+      const start = at + LOCATION.length + 1;
+      const length = bytes[start - 1];
+      if (length === undefined || length > LONGEST_LOCATION || start + length > bytes.length) continue;
+      this.found.add(bytes.toString('utf8', start, start + length));
+    }
+    this.tail = bytes.subarray(Math.max(0, bytes.length - LOCATION.length - 1 - LONGEST_LOCATION));
+  }
+
+  get locations(): string[] {
+    return [...this.found].sort();
+  }
+}
+
+/** Places of external data that an ONNX file names; none of any other file. Reads it in small pieces. */
+export async function externalLocations(path: string): Promise<readonly string[]> {
+  if ((await stat(path)).size > LARGEST_ONNX) return [];
+  const scan = new LocationScan();
+  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 })) scan.add(chunk as Buffer);
+  return scan.locations;
+}
+
+/** The other files that belong to a checkpoint: external data, shards. */
+export async function companionsOf(checkpoint: string): Promise<string[]> {
+  return [...filesInside(checkpoint, await externalLocations(checkpoint)), ...(await namedInJson(checkpoint))];
 }
 
 /** Files that a checkpoint in JSON, an index of shards or a model of TensorFlow.js, names. */

@@ -81,6 +81,9 @@ export async function removeStaged(targets: readonly string[], pid: number): Pro
 
 /** @throws InputError when something is at `path` already */
 export async function expectFree(path: string, how: string): Promise<void> {
-  const status = await stat(path).catch(() => undefined);
-  if (status !== undefined) throw new InputError(`file exists: ${path}; choose another name, or ${how}`);
+  if (await isThere(path)) throw new InputError(`file exists: ${path}; choose another name, or ${how}`);
+}
+
+export async function isThere(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
 }

@@ -2,14 +2,10 @@ import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { AnalysisRequest } from '../../../protocol/analysis';
-import { dataFiles, filesInside, namedInJson } from '../files/inputs';
+import { dataFiles, externalLocations, filesInside, LocationScan, namedInJson } from '../files/inputs';
 
 /** Files larger than this are told apart by size and time of change. */
 const LARGEST = 2 ** 30;
-/** `StringStringEntryProto` of an ONNX tensor whose values are in another file: key, then the tag of the value. */
-const LOCATION = Buffer.from('\x0a\x08location\x12', 'latin1');
-/** Longest location that is looked for; one byte of length. */
-const LONGEST_LOCATION = 127;
 
 interface Digest {
   readonly content: string;
@@ -73,7 +69,7 @@ export class Questions {
     const stamp = `${size}-${mtimeMs}`;
     const known = this.digests.get(path);
     if (known?.stamp === stamp) return known.digest;
-    const digest = size > LARGEST ? Promise.resolve({ content: stamp, locations: [] }) : read(path);
+    const digest = size > LARGEST ? stamped(path, stamp) : read(path);
     this.digests.set(path, { stamp, digest });
     digest.catch(() => this.digests.delete(path));
     return digest;
@@ -95,19 +91,14 @@ function sortedJson(value: unknown): string {
 
 async function read(path: string): Promise<Digest> {
   const hash = createHash('sha256');
-  const locations = new Set<string>();
-  let tail = Buffer.alloc(0);
+  const scan = new LocationScan();
   for await (const chunk of createReadStream(path)) {
     hash.update(chunk as Buffer);
-    // A place may lie across two chunks.
-    const bytes = Buffer.concat([tail, chunk as Buffer]);
-    for (let at = bytes.indexOf(LOCATION); at >= 0; at = bytes.indexOf(LOCATION, at + 1)) {
-      const start = at + LOCATION.length + 1;
-      const length = bytes[start - 1];
-      if (length === undefined || length > LONGEST_LOCATION || start + length > bytes.length) continue;
-      locations.add(bytes.toString('utf8', start, start + length));
-    }
-    tail = bytes.subarray(Math.max(0, bytes.length - LOCATION.length - 1 - LONGEST_LOCATION));
+    scan.add(chunk as Buffer);
   }
-  return { content: hash.digest('hex'), locations: [...locations].sort() };
+  return { content: hash.digest('hex'), locations: scan.locations };
+}
+
+async function stamped(path: string, stamp: string): Promise<Digest> {
+  return { content: stamp, locations: await externalLocations(path) };
 }

@@ -31,8 +31,8 @@ export function registerPrune({ connection, jobs, results }: ServerContext): voi
           ...(graph !== undefined && { graph }),
           allowDisconnected: params.allowDisconnected,
           sparse: false,
-          // Whoever chose the place was asked about the file that is there.
-          overwrite: true,
+          // Whoever chose the place was asked about the file that is there, and about no other.
+          overwrite: 'own',
           ...(stored !== null && !stored.outdated && { analysis: stored.result }),
           // The data of the analysis tell what the pruning costs.
           ...(stored !== null && { options: stored.result.options }),

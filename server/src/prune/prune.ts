@@ -106,7 +106,7 @@ async function checkTargets({ checkpoint, output, mask, overwrite, target }: Pru
   }
   for (const path of mask === undefined ? [output] : [output, mask]) {
     await checkTarget(path, [checkpoint]);
-    if (!overwrite) await expectFree(path, REPLACE);
+    if (overwrite === false || (overwrite === 'own' && path !== output)) await expectFree(path, REPLACE);
   }
   if (mask === output)
     throw new InputError(`mask and checkpoint in one file: ${mask}; choose another name for the mask`);
