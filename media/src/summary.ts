@@ -84,6 +84,11 @@ function headlineElement(limit: LimitResult, prunable: number, stage: Stage): HT
   );
 }
 
+/** Where a cell is too narrow, its line ends neither before a percent sign nor inside a range. */
+function together(text: string): string {
+  return text.replaceAll(' %', '\u00a0%').replaceAll('–', '\u2060–\u2060');
+}
+
 function limitsTable(limits: readonly LimitResult[]): HTMLElement {
   const row = (label: string, text: (limit: LimitResult) => string, title?: string) =>
     h(
@@ -113,7 +118,9 @@ function limitsTable(limits: readonly LimitResult[]): HTMLElement {
     h(
       'tbody',
       {},
-      row(t('Sparsity at the limit'), (limit) => (limit.resolved ? limitText(limit) : percentRange(limit.interval))),
+      row(t('Sparsity at the limit'), (limit) =>
+        together(limit.resolved ? limitText(limit) : percentRange(limit.interval)),
+      ),
       row(
         t('Bounds on keep'),
         ({ lower, upper }) => percentRange([lower, upper]),

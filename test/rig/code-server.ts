@@ -23,6 +23,8 @@ export interface CodeServerOptions {
   /** More of the server's own options. */
   readonly flags?: readonly string[];
   readonly settings?: Readonly<Record<string, unknown>>;
+  /** Settings of the machine that the server runs on: the user's do not count for what is about that. */
+  readonly machine?: Readonly<Record<string, unknown>>;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -44,6 +46,9 @@ const SETTINGS = {
   'json.schemaDownload.enable': false,
   'window.dialogStyle': 'custom',
   'files.simpleDialog.enable': true,
+  // In a browser it is on, and may write after a test has.
+  'files.autoSave': 'off',
+  'remote.autoForwardPorts': false,
 };
 
 /** A whole VS Code with a profile of its own, behind a port of this machine. */
@@ -61,6 +66,8 @@ export class CodeServer {
     mkdirSync(join(data, 'User'), { recursive: true });
     mkdirSync(extensions);
     writeFileSync(join(data, 'User', 'settings.json'), JSON.stringify({ ...SETTINGS, ...options.settings }));
+    mkdirSync(join(data, 'Machine'));
+    writeFileSync(join(data, 'Machine', 'settings.json'), JSON.stringify(options.machine ?? {}));
     writeFileSync(join(home, 'config.yaml'), '');
     const env = { ...environment(home), ...options.env };
     const folders = ['--config', join(home, 'config.yaml'), '--user-data-dir', data, '--extensions-dir', extensions];

@@ -5,6 +5,14 @@ import type { Frame, Locator, Page } from 'playwright-core';
 /** How long anything in the workbench may take, in milliseconds. */
 const PATIENCE = 45_000;
 
+/** Themes of VS Code, with the class of the workbench in each. */
+export const THEMES = {
+  'Dark Modern': 'vs-dark',
+  'Light Modern': 'vs',
+  'Dark High Contrast': 'hc-black',
+  'Light High Contrast': 'hc-light',
+} as const;
+
 /** The workbench as a user drives it. Everything waits for what it is about to use. */
 export class Workbench {
   readonly errors: string[] = [];
@@ -150,11 +158,12 @@ export class Workbench {
     );
   }
 
-  async theme(name: string): Promise<void> {
+  async theme(name: keyof typeof THEMES): Promise<void> {
     await this.run('Preferences: Color Theme');
     await this.page.locator('.quick-input-widget input[type="text"]').fill(name);
     await this.page.locator('.quick-input-list .monaco-list-row').filter({ hasText: name }).first().click();
     await this.page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
+    await this.page.locator(`.monaco-workbench.${THEMES[name]}`).waitFor();
   }
 
   async closeNotifications(): Promise<void> {

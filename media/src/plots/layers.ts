@@ -64,7 +64,7 @@ export const layersFigure: Figure = {
             rows.length,
           )
         : t('Share kept and share of the curvature for every layer'),
-      fx: { domain: [KEPT, CURVATURE], label: null, axis: 'top', padding: narrow ? 0.25 : 0.18 },
+      fx: { domain: [KEPT, CURVATURE], label: null, axis: 'top', padding: narrow ? 0.34 : 0.18 },
       x: { domain: [0, Math.max(most, 1e-9)], axis: null },
       y: {
         type: 'band',
