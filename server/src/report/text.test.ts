@@ -103,6 +103,14 @@ warning: layer layer1.0.downsample.block.conv2.weight vanishes at the limit: all
     ]);
   });
 
+  it('says that the prediction counts a penalty and the measurement does not', () => {
+    const text = resultText({ ...sampleResult, options: { ...sampleResult.options, l1: 1e-4 } }, Infinity);
+    assert.match(
+      text,
+      /^Predicted ΔL counts the penalty .* within a factor of 2 up to 83\.8 %: the edge of validity\.$/m,
+    );
+  });
+
   it('speaks of the limit itself when it is resolved', () => {
     const text = resultText({ ...sampleResult, limits: [sampleResult.limits[1]!] }, 100);
     assert.match(text, /^Can be pruned to 93\.1 % \(92\.8\d?–93\.4\d? %\)$/m);
