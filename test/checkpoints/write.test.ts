@@ -27,7 +27,7 @@ const outside = (path: string): string[] => {
 
 const FILES = [
   ...readdirSync(own)
-    .filter((name) => /\.(pt|h5|keras)$/.test(name) && !/^(quantised|sparse|views|tied)/.test(name))
+    .filter((name) => /\.(pt|h5|keras)$/.test(name) && !/^(large|quantised|sparse|views|tied)/.test(name))
     .map((name) => join(own, name)),
   ...[
     'pytorch/akamaster/resnet20-12fca82f.th',
