@@ -1,5 +1,5 @@
 import * as vscode from 'vscode';
-import { LanguageClient, RevealOutputChannelOn, State, TransportKind } from 'vscode-languageclient/node';
+import type { LanguageClient } from 'vscode-languageclient/node';
 import { LAYERS_LANGUAGE, LAYERS_SCHEME } from '../../protocol/layers-uri';
 import type { DoctorAnswer, DoctorParams } from '../../protocol/doctor';
 import {
@@ -28,7 +28,7 @@ import { traceChannel } from './output';
 
 /** The language server as the rest of the client sees it: typed questions and events. */
 export class Server implements vscode.Disposable {
-  private readonly client: LanguageClient;
+  private readonly client: Promise<LanguageClient>;
   private readonly output = vscode.window.createOutputChannel('Pruning Limit', { log: true });
   private readonly trace = traceChannel(this.output);
   private readonly events = new vscode.EventEmitter<JobEvent>();
@@ -44,9 +44,16 @@ export class Server implements vscode.Disposable {
   readonly onRunsChange = this.runChanges.event;
 
   constructor(context: vscode.ExtensionContext) {
+    this.client = this.makeClient(context);
+  }
+
+  /** The library that speaks to the server is loaded in a turn of its own: it is most of this extension. */
+  private async makeClient(context: vscode.ExtensionContext): Promise<LanguageClient> {
+    await new Promise((resolve) => setImmediate(resolve));
+    const { LanguageClient, RevealOutputChannelOn, State, TransportKind } = await import('vscode-languageclient/node');
     const storage = context.storageUri ?? context.globalStorageUri;
     const module = vscode.Uri.joinPath(context.extensionUri, 'dist', 'server.js').fsPath;
-    this.client = new LanguageClient(
+    const client = new LanguageClient(
       // Also the section of the setting `pruningLimit.trace.server`.
       'pruningLimit',
       'Pruning Limit',
@@ -66,16 +73,17 @@ export class Server implements vscode.Disposable {
         revealOutputChannelOn: RevealOutputChannelOn.Never,
       },
     );
-    this.client.onNotification(Method.event, (event: JobEvent) => this.events.fire(event));
-    this.client.onNotification(Method.runsChanged, () => this.runChanges.fire());
-    this.client.onDidChangeState(({ newState }) => {
+    client.onNotification(Method.event, (event: JobEvent) => this.events.fire(event));
+    client.onNotification(Method.runsChanged, () => this.runChanges.fire());
+    client.onDidChangeState(({ newState }) => {
       if (newState === State.Stopped) this.stops.fire();
       if (newState === State.Running) this.starts.fire();
     });
+    return client;
   }
 
-  start(): Promise<void> {
-    return this.client.start();
+  async start(): Promise<void> {
+    await (await this.client).start();
   }
 
   async dispose(): Promise<void> {
@@ -83,7 +91,7 @@ export class Server implements vscode.Disposable {
     this.stops.dispose();
     this.starts.dispose();
     this.runChanges.dispose();
-    await this.client.dispose();
+    await (await this.client).dispose();
     this.trace.dispose();
     this.output.dispose();
   }
@@ -93,49 +101,49 @@ export class Server implements vscode.Disposable {
   }
 
   options(checkpoint: vscode.Uri): Promise<OptionsAnswer> {
-    return this.client.sendRequest(Method.options, of(checkpoint));
+    return this.ask(Method.options, of(checkpoint));
   }
 
   async result(checkpoint: vscode.Uri): Promise<ResultAnswer['result']> {
-    return (await this.client.sendRequest<ResultAnswer>(Method.result, of(checkpoint))).result;
+    return (await this.ask<ResultAnswer>(Method.result, of(checkpoint))).result;
   }
 
   async layers(checkpoint: vscode.Uri): Promise<string> {
-    return (await this.client.sendRequest<LayersAnswer>(Method.layers, of(checkpoint))).text;
+    return (await this.ask<LayersAnswer>(Method.layers, of(checkpoint))).text;
   }
 
   async startJob(request: StartParams): Promise<JobId> {
-    return (await this.client.sendRequest<StartAnswer>(Method.start, request)).job;
+    return (await this.ask<StartAnswer>(Method.start, request)).job;
   }
 
   prune(params: PruneParams): Promise<PruneAnswer> {
-    return this.client.sendRequest(Method.prune, params);
+    return this.ask(Method.prune, params);
   }
 
   /** Goes on with what was interrupted; the jobs that run now. */
   async resume(): Promise<ResumeAnswer['jobs']> {
-    return (await this.client.sendRequest<ResumeAnswer>(Method.resume)).jobs;
+    return (await this.ask<ResumeAnswer>(Method.resume)).jobs;
   }
 
   async runs(): Promise<RunsAnswer['runs']> {
-    return (await this.client.sendRequest<RunsAnswer>(Method.runs)).runs;
+    return (await this.ask<RunsAnswer>(Method.runs)).runs;
   }
 
   async runResult(run: RunId): Promise<ResultAnswer['result']> {
-    const answer = await this.client.sendRequest<ResultAnswer>(Method.runResult, { run } satisfies RunParams);
+    const answer = await this.ask<ResultAnswer>(Method.runResult, { run } satisfies RunParams);
     return answer.result;
   }
 
   renameRun(run: RunId, name: string): Promise<EditAnswer> {
-    return this.client.sendRequest(Method.renameRun, { run, name } satisfies RenameParams);
+    return this.ask(Method.renameRun, { run, name } satisfies RenameParams);
   }
 
   deleteRun(run: RunId): Promise<EditAnswer> {
-    return this.client.sendRequest(Method.deleteRun, { run } satisfies RunParams);
+    return this.ask(Method.deleteRun, { run } satisfies RunParams);
   }
 
   examine(editor: string, token: vscode.CancellationToken): Promise<DoctorAnswer> {
-    return this.client.sendRequest<DoctorAnswer>(
+    return this.ask<DoctorAnswer>(
       Method.doctor,
       { editor, trusted: vscode.workspace.isTrusted } satisfies DoctorParams,
       token,
@@ -143,8 +151,13 @@ export class Server implements vscode.Disposable {
   }
 
   async cancelJob(job: JobId): Promise<boolean> {
-    const answer = await this.client.sendRequest<CancelAnswer>(Method.cancel, { job } satisfies JobParams);
+    const answer = await this.ask<CancelAnswer>(Method.cancel, { job } satisfies JobParams);
     return answer.cancelled;
+  }
+
+  private async ask<R>(method: string, params?: object, token?: vscode.CancellationToken): Promise<R> {
+    const client = await this.client;
+    return params === undefined ? client.sendRequest<R>(method, token) : client.sendRequest<R>(method, params, token);
   }
 }
 
