@@ -106,7 +106,7 @@ export function writeLarge(path: string, mebibytes: number): void {
   const file = openSync(path, 'w');
   writeSync(file, head);
   writeSync(file, Buffer.from(graph));
-  const row = Buffer.alloc(2 ** 20, 0x3c);
+  const row = new Uint8Array(Float32Array.from({ length: columns }, (_, i) => Math.sin(i + 1)).buffer);
   for (let i = 0; i < mebibytes; i++) writeSync(file, row);
   closeSync(file);
 }

@@ -94,6 +94,20 @@ export function rawTensor(
   return { name, dtype, shape, read, bytes, ...(place !== undefined && { place }) };
 }
 
+/**
+ * The values to look at, and neither to keep nor to change: those of float32 are
+ * not copied where the bytes can be read as they lie.
+ *
+ * @throws InputError as `read` does
+ */
+export function valuesInPlace(tensor: StoredTensor): ElementArray {
+  if (tensor.dtype !== 'float32') return tensor.read().values;
+  const { buffer, byteOffset, length } = tensor.bytes();
+  const count = elementCount(tensor.shape);
+  if (byteOffset % 4 !== 0 || length !== 4 * count) return tensor.read().values;
+  return new Float32Array(buffer, byteOffset, count);
+}
+
 export function unsupportedType(dtype: string, where: string): InputError {
   return new InputError(`element type not supported: ${dtype} (${where}); save the network with float32 weights`);
 }
