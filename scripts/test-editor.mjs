@@ -11,28 +11,20 @@ import { buildProduct, root } from './build.mjs';
 import { packageExtension } from './package.mjs';
 import { installRig } from './vscode-rig.mjs';
 
-const common = {
-  bundle: true,
-  platform: 'node',
-  target: 'node20',
-  format: 'cjs',
-  sourcemap: 'inline',
-  logLevel: 'warning',
-  absWorkingDir: root,
-  external: ['vscode', 'mocha', 'playwright-core', '@vscode/test-electron'],
-  outdir: 'out/test',
-  outExtension: { '.js': '.cjs' },
-};
-
-async function buildEditorTests() {
+/** Bundles what runs in an editor or drives one into `out/test`. */
+export async function buildForEditor(entryPoints) {
   await build({
-    ...common,
-    entryPoints: [
-      { in: 'test/extension/index.ts', out: 'suite/index' },
-      { in: 'test/extension/code-server.host.ts', out: 'code-server.host' },
-      { in: 'test/extension/electron.host.ts', out: 'electron.host' },
-      { in: 'test/ui/limit.ui.ts', out: 'limit.ui' },
-    ],
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'cjs',
+    sourcemap: 'inline',
+    logLevel: 'warning',
+    absWorkingDir: root,
+    external: ['vscode', 'mocha', 'playwright-core', '@vscode/test-electron'],
+    outdir: 'out/test',
+    outExtension: { '.js': '.cjs' },
+    entryPoints,
   });
 }
 
@@ -75,7 +67,12 @@ async function runUi(env) {
 /** Everything about the editor, from a fresh build. */
 export async function runEditorTests({ only } = {}) {
   await buildProduct();
-  await buildEditorTests();
+  await buildForEditor([
+    { in: 'test/extension/index.ts', out: 'suite/index' },
+    { in: 'test/extension/code-server.host.ts', out: 'code-server.host' },
+    { in: 'test/extension/electron.host.ts', out: 'electron.host' },
+    { in: 'test/ui/limit.ui.ts', out: 'limit.ui' },
+  ]);
   const total = { passed: 0, failed: 0 };
   const add = ({ passed, failed }) => {
     total.passed += passed;
