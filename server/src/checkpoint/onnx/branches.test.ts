@@ -87,6 +87,19 @@ test('branches in branches, with values and weights from all around', () => {
   );
 });
 
+test('weights of one name in two branches are not taken for one another', () => {
+  const scaled = (by: number): { graph: onnx.IGraphProto } =>
+    graph([node('Mul', ['x', 'w'], ['t'])], ['t'], [floats('w', [1], [by])]);
+  const nodes = [2, 3].map((by, i) =>
+    node('If', ['c'], [`h${i}`], { then_branch: scaled(by), else_branch: scaled(by) }),
+  );
+  const sum = node('Add', ['h0', 'h1'], ['y']);
+  assert.throws(
+    () => run({ ...x4, nodes: [...nodes, sum], tensors: [bool('c', 1)] }, [1, 2, 3, 4]),
+    (error) => error instanceof InputError && /^duplicate tensor: "w" in two branches/.test(error.message),
+  );
+});
+
 test('a branch that needs what is nowhere is refused', () => {
   const lost = graph([node('Add', ['x', 'lost'], ['t'])], ['t']);
   const nodes = [node('If', ['c'], ['y'], { then_branch: lost, else_branch: lost })];

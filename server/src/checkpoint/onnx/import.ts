@@ -86,6 +86,8 @@ const enclosing = (scope: Scope): Scope[] => [...(scope.outer === null ? [] : en
 class Importer {
   private readonly builder: GraphBuilder;
   private readonly stored = new Map<string, Value>();
+  /** Those of `stored`, as the file has them. */
+  private readonly sources = new Map<string, StoredTensor>();
   private readonly inputs = new Map<string, GraphNode<'input'>>();
   private readonly normalizations: Normalization[] = [];
   private readonly layers = new Map<string, PrunableLayer>();
@@ -210,7 +212,15 @@ class Importer {
 
   private fromFile(tensor: StoredTensor, name: string, asParameter: boolean): Value {
     const value = storedValue(tensor, name, asParameter, this.builder, this.file);
-    if (asParameter) this.stored.set(name, value);
+    if (!asParameter) return value;
+    // Graphs beside each other may use a name twice, and parameters are known by theirs.
+    if ((this.sources.get(name) ?? tensor) !== tensor) {
+      throw new InputError(
+        `duplicate tensor: ${JSON.stringify(name)} in two branches (${basename(this.file.path)}); export the network with names of their own`,
+      );
+    }
+    this.sources.set(name, tensor);
+    this.stored.set(name, value);
     return value;
   }
 }
