@@ -164,9 +164,10 @@ function tapsOf(node: NodeView, resized: Resized): Taps[] {
   });
 }
 
-/** Whether an axis stays as it is. */
+/** Whether an axis stays as it is; an output without taps lies outside and is no input. */
 const isIdentity = (taps: readonly Taps[], { from, to }: Resized): boolean =>
-  to === from && taps.every((list, i) => list.every(([index, weight]) => weight === 0 || index === i));
+  to === from &&
+  taps.every((list, i) => list.length > 0 && list.every(([index, weight]) => weight === 0 || index === i));
 
 const pickRows: LayoutRule = (node, [x], algebra) => [
   resizedAxes(node).reduce((value, resized) => {

@@ -158,6 +158,22 @@ const forms: { title: string; parts: ModelParts; x: number[]; values: number[] }
     values: [0, 10, 1, 11, 3, 13, 4, 14],
   },
   {
+    title: 'Resize of a part that lies outside of the input, to its own size',
+    parts: {
+      ...x4,
+      nodes: [
+        node('Resize', ['x', 'roi', '', 'n'], ['y'], {
+          mode: 'linear',
+          coordinate_transformation_mode: 'tf_crop_and_resize',
+          extrapolation_value: { float: 7 },
+        }),
+      ],
+      tensors: [floats('roi', [2], [2, 3]), ints('n', [4])],
+    },
+    x: [1, 2, 3, 4],
+    values: [7, 7, 7, 7],
+  },
+  {
     title: 'a Softplus of large numbers',
     parts: { ...x4, nodes: [node('Softplus', ['x'], ['y'])] },
     x: [-200, 0, 200, 1000],
