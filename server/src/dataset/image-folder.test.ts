@@ -60,6 +60,54 @@ test('images of several sizes need a resize', async () => {
   );
 });
 
+/** A lossless WebP image of one colour: five prefix codes of one symbol each, and no bit for any pixel. */
+function blankWebp(width: number, height: number, [red, green, blue]: readonly number[], extended: boolean): Buffer {
+  const bits: number[] = [];
+  const put = (value: number, count: number): void => {
+    for (let i = 0; i < count; i++) bits.push((value >>> i) & 1);
+  };
+  put(0x2f, 8);
+  put(width - 1, 14);
+  put(height - 1, 14);
+  // No alpha, version 0; no transform, no colour cache, one group of codes.
+  put(0, 1 + 3 + 1 + 1 + 1);
+  for (const symbol of [green!, red!, blue!, 255]) {
+    // A simple code, of one symbol, which has eight bits.
+    put(0b101, 3);
+    put(symbol, 8);
+  }
+  // Distances: the symbol 0.
+  put(0b001, 4);
+  const content = Buffer.alloc(2 * Math.ceil(bits.length / 16));
+  bits.forEach((bit, i) => (content[i >> 3]! |= bit << (i & 7)));
+  const chunk = (kind: string, body: Buffer): Buffer => {
+    const head = Buffer.from(`${kind}\0\0\0\0`, 'latin1');
+    head.writeUInt32LE(body.length, 4);
+    return Buffer.concat([head, body]);
+  };
+  const canvas = Buffer.alloc(10);
+  canvas.writeUIntLE(width - 1, 4, 3);
+  canvas.writeUIntLE(height - 1, 7, 3);
+  const chunks = [chunk('VP8L', content)];
+  if (extended) chunks.unshift(chunk('VP8X', canvas));
+  return chunk('RIFF', Buffer.concat([Buffer.from('WEBP'), ...chunks]));
+}
+
+test('a blank page is an image, however few bytes it takes', async (t) => {
+  const colour = [200, 100, 50];
+  const root = temporaryFolder(t, {
+    'plain.webp': blankWebp(2048, 2560, colour, false),
+    'extended.webp': blankWebp(2048, 2560, colour, true),
+    'large.webp': blankWebp(16384, 16384, colour, false),
+  });
+  for (const name of ['plain', 'extended']) {
+    const { width, height, pixels } = await readImage(join(root, `${name}.webp`));
+    assert.deepEqual([width, height], [2048, 2560]);
+    assert.ok(pixels.every((value, i) => value === colour[i % 3]));
+  }
+  await assert.rejects(readImage(join(root, 'large.webp')), /^InputError: image too large: 16384×16384/);
+});
+
 test('damaged images are refused, whatever they claim', async (t) => {
   const random = testRandom(3);
   const root = temporaryFolder(t, {

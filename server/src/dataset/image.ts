@@ -20,8 +20,8 @@ interface Header {
 
 interface Codec {
   readonly name: string;
-  /** Pixels that a byte of a plain image can stand for. */
-  readonly densest: number;
+  /** Pixels that a byte of a plain image can stand for; Infinity where none has to. */
+  readonly densest: (bytes: Buffer) => number;
   readonly match: (bytes: Buffer) => boolean;
   readonly header: (bytes: Buffer) => Header | null;
   /** Loads the decoder at its first use: each compiles WebAssembly. */
@@ -32,7 +32,7 @@ const codecs: readonly Codec[] = [
   {
     name: 'PNG',
     // Eight to a byte, and what DEFLATE makes of equal ones.
-    densest: 8 * DEFLATE_RATIO,
+    densest: () => 8 * DEFLATE_RATIO,
     match: (bytes) => bytes.readUInt32BE(0) === 0x89504e47,
     header: pngHeader,
     load: () => import('@cwasm/lodepng'),
@@ -40,14 +40,15 @@ const codecs: readonly Codec[] = [
   {
     name: 'JPEG',
     // A bit for each block of 64 at least.
-    densest: 1024,
+    densest: () => 1024,
     match: (bytes) => bytes.readUInt16BE(0) === 0xffd8,
     header: jpegHeader,
     load: () => import('@cwasm/jpeg-turbo'),
   },
   {
     name: 'WebP',
-    densest: 1024,
+    // A block of 256 takes two bits and more; pixels of one colour that are stored without loss, none.
+    densest: (bytes) => (isLossless(bytes) ? Infinity : 1024),
     match: (bytes) => bytes.toString('latin1', 0, 4) === 'RIFF' && bytes.toString('latin1', 8, 12) === 'WEBP',
     header: webpHeader,
     load: () => import('@cwasm/webp'),
@@ -82,7 +83,7 @@ export async function readImage(path: string): Promise<Image> {
   if (width * height > MOST_PIXELS) {
     throw new InputError(`image too large: ${width}×${height} (${path}); shrink it or leave it out`);
   }
-  if (width * height > ALWAYS + codec.densest * bytes.length) {
+  if (width * height > ALWAYS + codec.densest(bytes) * bytes.length) {
     throw new InputError(
       `image damaged: ${width}×${height} in ${bytes.length} bytes (${path}); fetch it again or leave it out`,
     );
@@ -124,6 +125,17 @@ function jpegHeader(bytes: Buffer): Header | null {
     } else at += 2 + bytes.readUInt16BE(at + 2);
   }
   return null;
+}
+
+/** Whether a WebP file has an image without loss, at once or behind the chunks that VP8X announces. */
+function isLossless(bytes: Buffer): boolean {
+  for (let at = 12; at + 8 <= bytes.length;) {
+    const kind = bytes.toString('latin1', at, at + 4);
+    if (kind === 'VP8L' || kind === 'VP8 ') return kind === 'VP8L';
+    const size = bytes.readUInt32LE(at + 4);
+    at += 8 + size + (size % 2);
+  }
+  return false;
 }
 
 /** VP8 (lossy), VP8L (lossless) or VP8X (extended). */
