@@ -26,6 +26,12 @@ const SLOWEST_READ = 10_000;
 /** Memory that reading metadata takes, and how much of a file may be metadata, in bytes. */
 const SPARE_MEMORY = 16 << 20;
 const LARGEST_METADATA = 64 << 20;
+/**
+ * How often a dataset may be in memory while its one chunk is unpacked: its
+ * elements, the packed bytes, and the buffers of DEFLATE and of shuffling, each
+ * of which may be twice as long as what it holds.
+ */
+const UNPACKING = 6;
 /** How long the answer is waited for at a stretch, in milliseconds. */
 const PATIENCE = 20;
 
@@ -88,7 +94,7 @@ function ask(question: Omit<Hdf5Request, 'id' | 'memory'>, size = 0): Pending {
   const length = question.extent.size ?? all;
   const thread = threadFor(file);
   const id = ++requests;
-  const memory = SPARE_MEMORY + 2 * Math.max(size, Math.min(length, LARGEST_METADATA));
+  const memory = SPARE_MEMORY + Math.max(UNPACKING * size, 2 * Math.min(length, LARGEST_METADATA));
   thread.port.postMessage({ id, ...question, memory } satisfies Hdf5Request);
   const patience = LONGEST_STEP + size / SLOWEST_READ;
   let progress = Atomics.load(thread.state, PROGRESS);
@@ -108,7 +114,8 @@ function ask(question: Omit<Hdf5Request, 'id' | 'memory'>, size = 0): Pending {
       seen = performance.now();
       return false;
     }
-    const circles = processorTime() - since > patience;
+    // Nothing is visited before the library is loaded, which takes what it takes.
+    const circles = reached > 0 && processorTime() - since > patience;
     if (!circles && performance.now() - seen < LONGEST_SILENCE) return false;
     const failure = circles ? 'its objects lead in circles' : 'the HDF5 library does not answer';
     thread.replies.set(id, { id, failure, fatal: true });

@@ -2,7 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 
 /** What the thread with the HDF5 library is asked and answers (`hdf5-worker.ts`). */
 
-/** Places in the shared state: objects visited, answers given. Both only grow. */
+/** Places in the shared state: objects visited, the library itself first; answers given. Both only grow. */
 export const PROGRESS = 0;
 export const REPLIES = 1;
 

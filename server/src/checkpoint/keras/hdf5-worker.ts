@@ -77,6 +77,7 @@ const ready = import(library).then(async (h5wasm: typeof h5) => {
   const module = await h5wasm.ready;
   // A failure is thrown, and nothing is printed.
   module.activate_throwing_error_handler();
+  Atomics.add(state, PROGRESS, 1);
   return h5wasm;
 });
 
