@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
+import { denseOperator } from '../../bench/estimators/oracle';
 import type { AnalysisResult, CurvatureKind } from '../../protocol/analysis';
 import { analyze } from '../../server/src/analysis/analyze';
 import { Evaluator, lossGradient } from '../../server/src/analysis/evaluator';
@@ -16,7 +17,6 @@ import { eigenvalues, exactTraces, wholeMatrix, type WholeMatrix } from '../../s
 import { exactMeasure, ruleBounds, spectralMeasure } from '../../server/src/spectrum/estimate';
 import { lanczos, LanczosRun } from '../../server/src/spectrum/lanczos';
 import { modulusBounds } from '../../server/src/spectrum/modulus';
-import type { SymmetricOperator } from '../../server/src/spectrum/operator';
 import { combineTraces, traceSample, type IndexRange } from '../../server/src/spectrum/traces';
 import { oracleEigenvalues, readGolden, type OracleGolden } from './golden';
 import { oracleNames, oracleRequest } from './oracles';
@@ -177,19 +177,6 @@ async function byLanczos(
     tolerance: 0.005,
     trace: { value: 0, standardError: 0 },
   });
-}
-
-function denseOperator({ dimension, entries }: WholeMatrix, positiveSemidefinite: boolean): SymmetricOperator {
-  const multiply = (v: Float32Array): Float32Array => {
-    const product = new Float32Array(dimension);
-    for (let i = 0; i < dimension; i++) {
-      let sum = 0;
-      for (let j = 0, at = i * dimension; j < dimension; j++, at++) sum += entries[at]! * v[j]!;
-      product[i] = sum;
-    }
-    return product;
-  };
-  return { dimension, positiveSemidefinite, apply: (vectors) => Promise.resolve(vectors.map(multiply)) };
 }
 
 function layerRanges(sizes: readonly number[]): IndexRange[] {

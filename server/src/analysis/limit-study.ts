@@ -287,7 +287,7 @@ function meanSquaredDifference(these: readonly Float32Array[], those: readonly F
 }
 
 /** An operator without the coordinates that bend nothing, and those that do. */
-interface Live {
+export interface Live {
   readonly operator: SymmetricOperator;
   readonly coordinates: Int32Array;
 }
@@ -296,7 +296,7 @@ interface Live {
 const ZERO_ROWS = 0.01;
 
 /** @param products with the random probes of the trace */
-function withoutZeroRows(operator: SymmetricOperator, products: readonly Float32Array[]): Live {
+export function withoutZeroRows(operator: SymmetricOperator, products: readonly Float32Array[]): Live {
   const { dimension } = operator;
   const live = liveCoordinates(products);
   const all = { operator, coordinates: Int32Array.from({ length: dimension }, (_, i) => i) };

@@ -57,14 +57,32 @@ export function modulusBounds(jacobis: readonly JacobiMatrix[]): SpectralBounds 
   const norm = Math.max(...jacobis.map(rowSumNorm));
   // Nothing curves: everything is flat at every scale.
   if (norm === 0) return { low: () => 1, high: () => 1 };
+  return averagedOverScales(
+    norm,
+    jacobis.map(({ alpha, beta }) => {
+      const relative = { alpha: alpha.map((a) => a / norm), beta: beta.map((b) => b / norm) };
+      return (s) => flatShare(relative, s);
+    }),
+  );
+}
+
+/** Bounds of φ at one scale. */
+export type FlatShareBounds = (s: number) => [low: number, high: number];
+
+/**
+ * Bounds of f from those of φ, 1 and 4 above; of several, the mean.
+ *
+ * @param norm of the operator, or more; the scales that `shares` are asked for are relative to it
+ */
+export function averagedOverScales(norm: number, shares: readonly FlatShareBounds[]): SpectralBounds {
   const scales = Float64Array.from({ length: SCALES }, (_, i) => SMALLEST * Math.exp(i / PER_E));
   const low = new Float64Array(SCALES);
   const high = new Float64Array(SCALES);
-  for (const { alpha, beta } of jacobis) {
-    const [below, above] = flatShares({ alpha: alpha.map((a) => a / norm), beta: beta.map((b) => b / norm) }, scales);
+  for (const share of shares) {
+    const [below, above] = flatShares(share, scales);
     for (let i = 0; i < SCALES; i++) {
-      low[i]! += below[i]! / jacobis.length;
-      high[i]! += above[i]! / jacobis.length;
+      low[i]! += below[i]! / shares.length;
+      high[i]! += above[i]! / shares.length;
     }
   }
   return {
@@ -74,10 +92,10 @@ export function modulusBounds(jacobis: readonly JacobiMatrix[]): SpectralBounds 
 }
 
 /** Bounds of φ at every scale. */
-function flatShares(jacobi: JacobiMatrix, scales: Float64Array): [low: Float64Array, high: Float64Array] {
+function flatShares(share: FlatShareBounds, scales: Float64Array): [low: Float64Array, high: Float64Array] {
   const low = new Float64Array(scales.length);
   const high = new Float64Array(scales.length);
-  scales.forEach((s, i) => ([low[i], high[i]] = flatShare(jacobi, s)));
+  scales.forEach((s, i) => ([low[i], high[i]] = share(s)));
   for (let i = 1; i < scales.length; i++) {
     const growth = (scales[i]! / scales[i - 1]!) ** 2;
     low[i] = Math.max(low[i]!, low[i - 1]!);
