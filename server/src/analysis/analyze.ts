@@ -6,6 +6,7 @@ import type {
   CurvatureKind,
   LayerLimits,
   LimitResult,
+  MeasureOptions,
   MeasuredSplit,
   PartialResult,
   PathPoint,
@@ -127,7 +128,7 @@ class Analysis {
       this.incidents.splice(0, Infinity, ...others);
     });
     const { measure } = options;
-    if (measure !== undefined) this.splits = await openSplits(subject, options, measure, this.memory);
+    if (measure !== undefined) this.splits = await this.openSplits(subject, measure);
     this.memory.check();
 
     await this.progress.begin('compiling', 'network');
@@ -139,7 +140,7 @@ class Analysis {
     const evaluator = await this.firstEvaluation();
     // The splits are cut as the evaluator's network is bound.
     if (this.subject.batch !== subject.batch && measure !== undefined) {
-      this.splits = await openSplits(this.subject, options, measure, this.memory);
+      this.splits = await this.openSplits(this.subject, measure);
     }
     this.checkLoss();
     this.epsilon = lossTolerance(options.epsilon, this.dense.losses, this.dense.loss);
@@ -320,6 +321,12 @@ class Analysis {
     );
     this.judge(path, headline);
     await this.publish();
+  }
+
+  private async openSplits(subject: Subject, measure: MeasureOptions): Promise<SplitSamples[]> {
+    const splits = await openSplits(subject, this.request.options, measure, this.memory);
+    await subject.inputs.expectUnchanged();
+    return splits;
   }
 
   /** The measured curve, in evaluations of the analysis' own samples: about. */

@@ -41,7 +41,9 @@ export interface Subject {
 export async function openSubject(request: AnalysisRequest, memory: MemoryGuard): Promise<Subject> {
   const { checkpoint, options } = request;
   await expectCheckpoint(checkpoint, memory);
-  const inputs = await InputWatch.begin(checkpoint, [options.data.path]);
+  const test = options.measure?.testData;
+  const data = test === undefined ? [options.data.path] : [options.data.path, test];
+  const inputs = await InputWatch.begin(checkpoint, data, options.graph);
   const file = await openCheckpoint(checkpoint);
   const dataset = await openDataset(options.data.path, options.data.split, options.data);
   const indices = chooseSamples(dataset, options.data.samples, options.seed);

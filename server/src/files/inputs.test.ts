@@ -3,7 +3,8 @@ import { appendFileSync, mkdirSync, renameSync, rmSync, utimesSync, writeFileSyn
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { temporaryFolder } from '../../../test/files';
-import { dataFiles, InputWatch, namedInJson } from './inputs';
+import { externalModel } from '../../../test/onnx-models';
+import { companionsOf, dataFiles, externalLocations, InputWatch, LocationScan, namedInJson } from './inputs';
 
 const FILES = { 'net.onnx': 'weights', 'data/x-ubyte': 'images', 'data/train.log': 'epoch 1' };
 
@@ -68,6 +69,36 @@ describe('inputs of an analysis', () => {
     const watch = await InputWatch.begin(join(folder, 'm/model.json'), []);
     appendFileSync(shards[1]!, 'x');
     assert.equal((await watch.changed())?.path, shards[1]);
+  });
+
+  it('are the external data of the checkpoint and of the file that lends it a graph', async (t) => {
+    const folder = temporaryFolder(t, {
+      'net.onnx': externalModel('net.bin').model,
+      'net.bin': '',
+      'lent.onnx': externalModel('sub/lent.bin').model,
+      'sub/lent.bin': '',
+      'data/x-ubyte': '',
+    });
+    const [net, lent] = [join(folder, 'net.onnx'), join(folder, 'lent.onnx')];
+    assert.deepEqual(await companionsOf(net), [join(folder, 'net.bin')]);
+    for (const changed of ['net.bin', 'lent.onnx', 'sub/lent.bin']) {
+      const watch = await InputWatch.begin(net, [join(folder, 'data')], lent);
+      assert.equal(await watch.changed(), null);
+      appendFileSync(join(folder, changed), 'x');
+      assert.equal((await watch.changed())?.path, join(folder, changed));
+    }
+  });
+
+  it('name places of external data, however the file is cut into pieces, and none outside of its folder', async (t) => {
+    const { model } = externalModel('net.onnx.data');
+    for (let length = 1; length < 60; length++) {
+      const scan = new LocationScan();
+      for (let at = 0; at < model.length; at += length) scan.add(model.subarray(at, at + length));
+      assert.deepEqual(scan.locations, ['net.onnx.data'], `pieces of ${length}`);
+    }
+    const folder = temporaryFolder(t, { 'm/net.onnx': externalModel('../out.bin').model, 'out.bin': '' });
+    assert.deepEqual(await externalLocations(join(folder, 'm/net.onnx')), ['../out.bin']);
+    assert.deepEqual(await companionsOf(join(folder, 'm/net.onnx')), []);
   });
 
   it('are the images of every class', async (t) => {

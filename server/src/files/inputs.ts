@@ -128,17 +128,21 @@ export class InputWatch {
   private constructor(private readonly stamps: ReadonlyMap<string, string>) {}
 
   /**
-   * Watches a checkpoint, the files that belong to it, and data sets. What is
-   * missing is for its reader to complain about.
+   * Watches a checkpoint, the file that lends it a graph, the files that belong
+   * to both, and data sets. What is missing is for its reader to complain about.
    */
-  static async begin(checkpoint: string, data: readonly string[]): Promise<InputWatch> {
-    const paths = [checkpoint, ...(await namedInJson(checkpoint).catch(() => []))];
+  static async begin(checkpoint: string, data: readonly string[], graph?: string): Promise<InputWatch> {
+    const stamps = new Map<string, string>();
+    const watch = async (path: string): Promise<unknown> => stamps.set(path, await stampOf(path));
+    for (const path of graph === undefined ? [checkpoint] : [checkpoint, graph]) {
+      // First, so that a change is seen while its companions are looked for.
+      await watch(path);
+      for (const companion of await companionsOf(path).catch(() => [])) await watch(companion);
+    }
     for (const path of data) {
       const files = await dataFiles(path).catch(() => []);
-      for (const file of files) if (file.path === path || DATA.test(basename(file.path))) paths.push(file.path);
+      for (const file of files) if (file.path === path || DATA.test(basename(file.path))) await watch(file.path);
     }
-    const stamps = new Map<string, string>();
-    for (const path of paths) stamps.set(path, await stampOf(path));
     return new InputWatch(stamps);
   }
 
@@ -151,14 +155,17 @@ export class InputWatch {
     return null;
   }
 
-  /** @throws InputError when an input has changed: what was read may be half of the one and half of the other */
-  async expectUnchanged(): Promise<void> {
+  /**
+   * @param again what to do then
+   * @throws InputError when an input has changed: what was read may be half of the one and half of the other
+   */
+  async expectUnchanged(again = 'analyse it again'): Promise<void> {
     const change = await this.changed();
     if (change === null) return;
     throw new InputError(
       change.gone
-        ? `file gone while it was read: ${change.path}; put it back, and analyse it again`
-        : `file changed while it was read: ${change.path}; wait until nothing writes it, and analyse it again`,
+        ? `file gone while it was read: ${change.path}; put it back, and ${again}`
+        : `file changed while it was read: ${change.path}; wait until nothing writes it, and ${again}`,
     );
   }
 }

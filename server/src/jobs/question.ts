@@ -24,8 +24,14 @@ interface Digest {
 export class Questions {
   private readonly digests = new Map<string, { readonly stamp: string; readonly digest: Promise<Digest> }>();
 
-  /** @param program script of the compute process */
-  constructor(private readonly program: string) {}
+  /**
+   * @param program script of the compute process
+   * @param largest bytes of a file that is told apart by its content
+   */
+  constructor(
+    private readonly program: string,
+    private readonly largest = LARGEST,
+  ) {}
 
   /** @returns null when something is missing or cannot be read: then there is no question to remember */
   async key({ checkpoint, options }: AnalysisRequest): Promise<string | null> {
@@ -58,7 +64,7 @@ export class Questions {
     const total = [...stats.values()].reduce((sum, { size }) => sum + size, 0);
     for (const file of files) {
       const { size, mtimeMs } = stats.get(file.path)!;
-      const isLarge = files.length > 1 && total > LARGEST;
+      const isLarge = files.length > 1 && total > this.largest;
       const content = isLarge ? `${size}-${mtimeMs}` : (await this.digest(file.path)).content;
       add(hash, `${prefix}${file.name}`, content);
     }
@@ -69,7 +75,7 @@ export class Questions {
     const stamp = `${size}-${mtimeMs}`;
     const known = this.digests.get(path);
     if (known?.stamp === stamp) return known.digest;
-    const digest = size > LARGEST ? stamped(path, stamp) : read(path);
+    const digest = size > this.largest ? stamped(path, stamp) : read(path);
     this.digests.set(path, { stamp, digest });
     digest.catch(() => this.digests.delete(path));
     return digest;

@@ -20,6 +20,7 @@ import { REPLACE, Writing } from '../checkpoint/writer';
 import { openDataset } from '../dataset/open';
 import { createOrtEngine } from '../engine/ort';
 import { DisconnectedError, InputError } from '../errors';
+import { InputWatch } from '../files/inputs';
 import { expectFree, Staging } from '../files/staging';
 import { checkTarget } from '../files/write';
 import { emptyLayers, findCuts } from './connectivity';
@@ -54,7 +55,10 @@ export async function prune(request: PruneRequest, listener: PruneListener): Pro
       elapsed: (performance.now() - started) / 1000,
     });
   await checkTargets(request);
+  const inputs = await InputWatch.begin(request.checkpoint, [], request.graph);
+  const expectUnchanged = (): Promise<void> => inputs.expectUnchanged('prune it again');
   const analysis = await analysisFor(request, listener);
+  await expectUnchanged();
   await tell('checkpoint', 0);
   const checkpoint = await openCheckpoint(request.checkpoint);
   const output = outputFor(checkpoint.container, request.output, request.sparse);
@@ -94,7 +98,10 @@ export async function prune(request: PruneRequest, listener: PruneListener): Pro
       return mask.includes(0) ? [{ name, tensor, edit: (own: StoredTensor) => withZeros(own, mask) }] : [];
     });
     const writing = new Writing(request.checkpoint, request.output, changes, staging, request.overwrite);
-    return writeCheckpoint(file, options, output, writing);
+    const written = await writeCheckpoint(file, options, output, writing);
+    // The mask is that of the weights as they were, and would fit no others.
+    await expectUnchanged();
+    return written;
   });
   return report(request, layers, pruned, { asked, disconnected, measured, companions });
 }
