@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -90,6 +90,22 @@ echo 'module.exports = require("${modules}/@tensorflow/tfjs-core"); require("${m
       writeFileSync(join(folder, 'package.json'), '{ "name": "mine" }');
       await assert.rejects(install(), (error) => error instanceof InputError && /not empty/.test(error.message));
       assert.deepEqual(readdirSync(folder), ['package.json']);
+    });
+
+    it('touches no folder of somebody else beside it, and cleans up after one that was killed', async () => {
+      withNpm(works);
+      const stage = `${folder}.partial`;
+      mkdirSync(join(stage, 'thesis'), { recursive: true });
+      writeFileSync(join(stage, 'thesis/chapter.tex'), 'years of work');
+      await assert.rejects(install(), (error) => error instanceof InputError && error.message.startsWith(stage));
+      assert.equal(readFileSync(join(stage, 'thesis/chapter.tex'), 'utf8'), 'years of work');
+      rmSync(stage, { recursive: true });
+      mkdirSync(stage);
+      writeFileSync(join(stage, 'package.json'), '{"name":"pruning-limit-tensorflow","private":true}\n');
+      writeFileSync(join(stage, 'half'), '');
+      await install();
+      assert.deepEqual(readdirSync(join(root, 'deep')), ['tensorflow']);
+      assert.ok(!existsSync(join(folder, 'half')));
     });
 
     it('says what a Python lacks that cannot build it', async () => {

@@ -32,7 +32,9 @@ export async function installTensorFlow({ folder, gpu, python, onOutput }: Insta
   const name = gpu ? '@tensorflow/tfjs-node-gpu' : '@tensorflow/tfjs-node';
   const target = resolve(folder);
   await assertOurs(target);
+  // One that an installation left which was killed is ours as well.
   const stage = `${target}.partial`;
+  await assertOurs(stage);
   try {
     await rm(stage, { recursive: true, force: true });
     await mkdir(stage, { recursive: true });
