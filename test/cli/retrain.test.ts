@@ -94,6 +94,26 @@ describe('retrain', () => {
     assert.ok(existsSync(join(cwd, 'out.onnx')) && brackets[0]!.reached > 0);
   });
 
+  it('answers from 0 where nothing that was tried comes back, for every seed', async (t) => {
+    const cwd = await denseSubject(t);
+    // Half of the weights, a training that does not move, and a bracket that is narrow enough with that.
+    const hopeless = ['--epochs', '1', '--rate', '1e-12', '--epsilon', 'abs:1e-6', '--tolerance', '0.5'];
+    const { dense, brackets, limit, trials } = await retrained(cwd, ...hopeless, '--seeds', '2');
+    assert.deepEqual(
+      brackets.map(({ seed, reached, missed }) => [seed, reached, missed]),
+      [
+        [1, 0, 0.5],
+        [2, 0, 0.5],
+      ],
+    );
+    assert.deepEqual(limit, { sparsity: 0.25, interval: [0, 0.5] });
+    for (const { score } of brackets) assert.deepEqual(score, dense.score);
+    assert.ok(trials.every(({ sparsity, reached }) => reached === (sparsity === 0)));
+    const [before, after] = [await weightsOf(join(cwd, 'dense.onnx')), await weightsOf(join(cwd, 'out.onnx'))];
+    assert.deepEqual(after, before);
+    assert.deepEqual(readdirSync(cwd).sort(), ['data', 'dense.onnx', 'net.onnx', 'out.onnx']);
+  });
+
   it('says it in words too', async (t) => {
     const cwd = await denseSubject(t);
     const { status, stdout, stderr } = await run([...BASE, '--epochs', '1'], { cwd });

@@ -46,7 +46,8 @@ export function trialsFolder(output: string): string {
  * Sparsity rises by halving the weights kept until a trial fails, then the
  * bracket is halved in their logarithm. The first seed begins at half of the
  * weights, each other at the answer of the one before. What comes back at a
- * sparsity is taken to come back below it.
+ * sparsity is taken to come back below it. Where nothing that was tried does,
+ * the bracket begins at 0, at which the network is w*.
  *
  * Every trial is a training of its own in a folder beside the output, and goes
  * on where it was after an interrupt. The sparsest network that came back
@@ -216,9 +217,10 @@ class RetrainSearch {
       await attempt(kept);
     }
     const sparsity = (kept: number): number => 1 - kept / count;
-    if (bracket.reached === count) {
+    // Nothing that was tried came back: the limit lies below all of it, and w* itself is the answer's network.
+    if (bracket.reached === count && !(await this.attempt(seed, count)).reached) {
       throw new AnalysisError(
-        `nothing can be pruned: without one of ${count} weights the loss does not come back within ${this.request.options.training.epochs} epochs; allow more epochs or a larger --epsilon`,
+        `loss not reached: with none of ${count} weights pruned it does not come back either; the tolerance is below the rounding of the loss, give a larger --epsilon`,
       );
     }
     const score = this.scorer === null ? null : await this.scorer.score(this.values);
