@@ -1,10 +1,11 @@
 """Writes the Keras files of keras.test.ts and what Keras makes of them.
 
-Usage: KERAS_BACKEND=numpy python3 test/checkpoints/keras_files.py (with keras and h5py)
+Usage: KERAS_BACKEND=numpy python3 test/checkpoints/keras_files.py [FOLDER] (with keras and h5py)
 """
 
 import json
 import os
+import sys
 
 import h5py
 import keras
@@ -12,7 +13,8 @@ import numpy as np
 from keras import Input, Model, Sequential, layers
 
 keras.utils.set_random_seed(11)
-folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'files')
+here = os.path.dirname(os.path.abspath(__file__))
+folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, 'files')
 random = np.random.RandomState(3)
 
 
@@ -89,6 +91,6 @@ with open(os.path.join(folder, 'keras.json'), 'w') as out:
 # The headers of files of ten gigabytes; see large.ts.
 names = {'large.h5': ('fc.weight', 'small'), 'large_keras.h5': ('layers/dense/vars/0', 'layers/dense/vars/1')}
 for path, (weight, small) in names.items():
-    with h5py.File(os.path.join(os.path.dirname(folder), path), 'w') as file:
+    with h5py.File(os.path.join(sys.argv[1] if len(sys.argv) > 1 else here, path), 'w') as file:
         file.create_dataset(weight, shape=(625_000_000, 4), dtype='<f4')
         file[small] = np.array([5, 6, 7, 8], '<f4')

@@ -1,6 +1,6 @@
 """Writes the PyTorch files of checkpoints.test.ts and what is in them.
 
-Usage: /usr/bin/python3 test/checkpoints/pytorch_files.py (torch 1.13; any later one writes the same tensors)
+Usage: /usr/bin/python3 test/checkpoints/pytorch_files.py [FOLDER] (torch 1.13; any later one writes the same tensors)
 
 Every tensor of expected.json is listed with its dtype, its shape and the
 SHA-256 of its elements as little-endian bytes in row-major order.
@@ -11,11 +11,12 @@ import hashlib
 import io
 import json
 import os
+import sys
 import zipfile
 
 import torch
 
-folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'files')
+folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), 'files')
 expected = {}
 torch.manual_seed(7)
 # The legacy form keeps the source of every module beside its class; ours has no need of it.
@@ -110,10 +111,16 @@ with zipfile.ZipFile(script) as source, zipfile.ZipFile(os.path.join(folder, 'sc
             target.writestr(zipfile.ZipInfo(entry, (1980, 1, 1, 0, 0, 0)), source.read(entry))
 record('script.pt', state)
 
+
+def entries(archive):
+    """Their names, without that of the byte order, which later releases write."""
+    return [name for name in archive.namelist() if not name.endswith('/byteorder')]
+
+
 # As other tools repack it: deflated, with the byte order that PyTorch 2.1 and later writes.
 with zipfile.ZipFile(os.path.join(folder, 'wrapped.pt')) as source:
     with zipfile.ZipFile(os.path.join(folder, 'deflated.pt'), 'w', zipfile.ZIP_DEFLATED) as target:
-        for entry in source.namelist():
+        for entry in entries(source):
             target.writestr(zipfile.ZipInfo(entry, (1980, 1, 1, 0, 0, 0)), source.read(entry), zipfile.ZIP_DEFLATED)
         target.writestr(zipfile.ZipInfo('wrapped/byteorder', (1980, 1, 1, 0, 0, 0)), 'little')
 record('deflated.pt', flat(wrapped))
@@ -122,7 +129,7 @@ record('deflated.pt', flat(wrapped))
 with zipfile.ZipFile(os.path.join(folder, 'dtypes.pt')) as source:
     with zipfile.ZipFile(os.path.join(folder, 'big.pt'), 'w') as target:
         widths = [t.element_size() for t in dtypes.values()]
-        for entry in source.namelist():
+        for entry in entries(source):
             content = source.read(entry)
             key = entry.split('/')[-1]
             if '/data/' in entry:

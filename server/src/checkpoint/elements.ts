@@ -86,6 +86,8 @@ const dataTypeNames: readonly string[] = [
   'float8e8m0',
   'uint2',
   'int2',
+  'float6e2m3',
+  'float6e3m2',
 ];
 
 /** Name of a `TensorProto.DataType` value, `type 99` when ONNX knows none. */

@@ -92,7 +92,8 @@ function structureOf(file: Checkpoint): Structure {
 
 function describedTensor(tensor: StoredTensor, hash: boolean): TensorSummary {
   const { name, dtype, shape } = tensor;
-  if (!hash) return { name, dtype, shape };
+  // Texts have no bytes in an order that all programs agree on.
+  if (!hash || dtype === 'string') return { name, dtype, shape };
   return { name, dtype, shape, sha256: createHash('sha256').update(tensor.bytes()).digest('hex') };
 }
 

@@ -56,10 +56,16 @@ export interface StoredTensor {
 
 /** Bytes of an element of types that can be stored and not computed with. */
 const otherWidths: Readonly<Record<string, number>> = {
+  complex32: 4,
   complex64: 8,
   complex128: 16,
   float8e4m3fn: 1,
+  float8e4m3fnuz: 1,
   float8e5m2: 1,
+  float8e5m2fnuz: 1,
+  float8e8m0: 1,
+  // PyTorch's two numbers in one.
+  float4_e2m1fn_x2: 1,
 };
 
 /** Bytes of an element of a type; undefined where it is unknown or no whole number. */

@@ -65,7 +65,7 @@ const refusals: { title: string; parts: ModelParts; message: RegExp }[] = [
   {
     title: 'an opset of the future',
     parts: { ...x4, nodes: [node('Relu', ['x'], ['y'])], opset: 99 },
-    message: /^opset not supported: 99 \(m\.onnx\); export the network with opset 25 or earlier/,
+    message: /^opset not supported: 99 \(m\.onnx\); export the network with opset 28 or earlier/,
   },
   {
     title: 'an integer input',

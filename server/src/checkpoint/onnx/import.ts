@@ -48,7 +48,7 @@ export interface ImportedGraph {
 }
 
 const OLDEST_OPSET = 7;
-const NEWEST_OPSET = 25;
+const NEWEST_OPSET = 28;
 
 /** Operators whose rule covers their form before opset 7 too; `broadcast` is refused by the rule. */
 const unchanged = new Set(

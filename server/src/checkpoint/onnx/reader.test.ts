@@ -62,6 +62,30 @@ for (const { title, proto, values } of encodings) {
   test(`a tensor is read: ${title}`, () => assert.deepEqual(read({ ...proto, dims: dims(2) }), values));
 }
 
+/** Three elements each of types that are listed and not computed with, and their bytes. */
+const opaque: readonly (readonly [title: string, onnx.ITensorProto, hex: string])[] = [
+  ['float8, raw', { dataType: types.FLOAT8E4M3FN, rawData: raw('38c040') }, '38c040'],
+  ['float8, typed', { dataType: types.FLOAT8E8M0, int32Data: [0x7f, 0x80, 0] }, '7f8000'],
+  ['int4, raw', { dataType: types.INT4, rawData: raw('f103') }, 'f103'],
+  ['uint4, typed', { dataType: types.UINT4, int32Data: [0xf1, 0x03] }, 'f103'],
+  ['uint2, typed', { dataType: 25, int32Data: [0x39] }, '39'],
+  // 000001, 100000, 111111 from the lowest bit on: 00000001 11111000 00000011.
+  ['six bits, typed', { dataType: 27, int32Data: [0x01, 0x20, 0x3f] }, '01f803'],
+  [
+    'complex64, typed',
+    { dataType: types.COMPLEX64, floatData: [1, -2, 0, 0, 0, 1] },
+    `0000803f000000c0${'0'.repeat(24)}0000803f`,
+  ],
+];
+for (const [title, proto, hex] of opaque) {
+  test(`bytes of a tensor are read: ${title}`, () => {
+    const tensor = storedTensor({ ...proto, dims: dims(3) }, 'w', 'm.onnx');
+    assert.equal(Buffer.from(tensor.bytes()).toString('hex'), hex);
+    const more = storedTensor({ ...proto, dims: dims(2 ** 40) }, 'w', 'm.onnx');
+    assert.throws(() => more.bytes(), /^InputError: tensor data: \d+ \w+ where .* needs \d+/);
+  });
+}
+
 test('a scalar and an empty tensor are read', () => {
   assert.deepEqual(read({ dataType: types.FLOAT, floatData: [3] }), [3]);
   assert.deepEqual(read({ dataType: types.FLOAT, dims: dims(0, 3) }), []);

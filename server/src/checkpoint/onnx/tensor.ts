@@ -11,7 +11,7 @@ import {
   type ElementType,
   type KnownTensor,
 } from '../elements';
-import { decodeRaw, lengthError, unsupportedType, type StoredTensor } from '../stored-tensor';
+import { decodeRaw, elementBytes, lengthError, unsupportedType, type StoredTensor } from '../stored-tensor';
 import { readExternalData } from './external';
 import { onnx } from './generated/onnx';
 import { rawDataOf, rawLength } from './skeleton';
@@ -62,7 +62,7 @@ function readTensor(
 /** The bytes of `raw_data` or of the external file; null where a typed field holds the values. */
 function rawBytes(
   proto: onnx.TensorProto.$Properties,
-  dtype: ElementType,
+  dtype: string,
   shape: Shape,
   where: string,
   file: string,
@@ -70,7 +70,7 @@ function rawBytes(
   if (proto.segment) {
     throw new InputError(`segmented tensor not supported (${where}); save the model again with a current ONNX version`);
   }
-  const length = elementCount(shape) * elementInfo[dtype].bytes;
+  const length = Math.ceil((elementCount(shape) * bitsOf(dtype, where)) / 8);
   const external = proto.dataLocation === onnx.TensorProto.DataLocation.EXTERNAL;
   if (external) return readExternalData(proto, length, where, file);
   const there = rawLength(proto);
@@ -99,9 +99,9 @@ function tensorBytes(
   where: string,
   file: string,
 ): Uint8Array {
-  if (!isElementType(dtype)) throw unsupportedType(dtype, where);
   const raw = rawBytes(proto, dtype, shape, where, file);
   if (raw !== null) return raw;
+  if (!isElementType(dtype)) return opaqueBytes(proto, dtype, shape, where, file);
   const typed = typedValues(proto, dtype, shape, where);
   const width = elementInfo[dtype].bytes;
   const bytes = new Uint8Array(elementCount(shape) * width);
@@ -112,6 +112,53 @@ function tensorBytes(
     else if (dtype === 'float64') view.setFloat64(8 * i, Number(value), true);
     else view64(value).forEach((byte, at) => at < width && view.setUint8(i * width + at, byte));
   }
+  return bytes;
+}
+
+/** Bits of an element of types that are packed. */
+const packedBits: Readonly<Record<string, number>> = {
+  float4e2m1: 4,
+  float6e2m3: 6,
+  float6e3m2: 6,
+  int2: 2,
+  int4: 4,
+  uint2: 2,
+  uint4: 4,
+};
+
+function bitsOf(dtype: string, where: string): number {
+  const bits = packedBits[dtype] ?? 8 * (elementBytes(dtype) ?? 0);
+  if (bits === 0) throw unsupportedType(dtype, where);
+  return bits;
+}
+
+/** What a typed field holds of a type that is not computed with. */
+function opaqueBytes(
+  proto: onnx.TensorProto.$Properties,
+  dtype: string,
+  shape: Shape,
+  where: string,
+  file: string,
+): Uint8Array {
+  const count = elementCount(shape);
+  if (dtype === 'complex64' || dtype === 'complex128') {
+    const parts = dtype === 'complex64' ? 'float32' : 'float64';
+    return tensorBytes(proto, parts, [...shape, 2], where, file);
+  }
+  const bits = bitsOf(dtype, where);
+  const length = Math.ceil((count * bits) / 8);
+  const values = proto.int32Data ?? [];
+  // Numbers of six bits come one by one, smaller ones as the bytes that they are packed into.
+  const expected = bits === 6 ? count : length;
+  if (values.length !== expected) throw lengthError(values.length, expected, 'values', dtype, shape, where);
+  if (bits !== 6) return Uint8Array.from(values);
+  const bytes = new Uint8Array(length);
+  values.forEach((value, i) => {
+    const shifted = (value & 0x3f) << ((6 * i) % 8);
+    const at = Math.floor((6 * i) / 8);
+    bytes[at]! |= shifted & 0xff;
+    if (shifted > 0xff) bytes[at + 1]! |= shifted >> 8;
+  });
   return bytes;
 }
 

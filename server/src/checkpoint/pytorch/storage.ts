@@ -29,7 +29,10 @@ const dtypes: Readonly<Record<string, string>> = {
   int: 'int32',
   short: 'int16',
   float8_e4m3fn: 'float8e4m3fn',
+  float8_e4m3fnuz: 'float8e4m3fnuz',
   float8_e5m2: 'float8e5m2',
+  float8_e5m2fnuz: 'float8e5m2fnuz',
+  float8_e8m0fnu: 'float8e8m0',
 };
 
 /** Element type of `torch.<name>`, whether that is a storage class or a dtype. */

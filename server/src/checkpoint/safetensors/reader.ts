@@ -31,7 +31,10 @@ const dtypes: Readonly<Record<string, string>> = {
   BOOL: 'bool',
   C64: 'complex64',
   F8_E4M3: 'float8e4m3fn',
+  F8_E4M3FNUZ: 'float8e4m3fnuz',
   F8_E5M2: 'float8e5m2',
+  F8_E5M2FNUZ: 'float8e5m2fnuz',
+  F8_E8M0: 'float8e8m0',
 };
 
 /** Eight bytes of length, then an object, perhaps after white space. */

@@ -222,5 +222,7 @@ export const spaceToDepth: LayoutRule = (node, [x], algebra) => {
   const b = blockSize(node, x!.shape);
   const [n, c, h, w] = x!.shape as [number, number, number, number];
   const apart = algebra.reshape(x!, [n, c, h / b, b, w / b, b]);
-  return [algebra.reshape(algebra.transpose(apart, [0, 3, 5, 1, 2, 4]), [n, c * b * b, h / b, w / b])];
+  const channelFirst = node.string('mode', 'DCR') === 'CRD';
+  const moved = algebra.transpose(apart, channelFirst ? [0, 1, 3, 5, 2, 4] : [0, 3, 5, 1, 2, 4]);
+  return [algebra.reshape(moved, [n, c * b * b, h / b, w / b])];
 };

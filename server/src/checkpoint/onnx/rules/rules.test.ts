@@ -30,6 +30,28 @@ const forms: { title: string; parts: ModelParts; x: number[]; values: number[] }
     values: [9, 1, 2],
   },
   {
+    title: 'SpaceToDepth that keeps channels together (opset 28)',
+    parts: {
+      inputs: [['x', [1, 2, 2, 2]]],
+      outputs: ['y'],
+      opset: 28,
+      nodes: [node('SpaceToDepth', ['x'], ['y'], { blocksize: 2, mode: 'CRD' })],
+    },
+    x: [0, 1, 2, 3, 4, 5, 6, 7],
+    values: [0, 1, 2, 3, 4, 5, 6, 7],
+  },
+  {
+    title: 'SpaceToDepth that keeps places together',
+    parts: {
+      inputs: [['x', [1, 2, 2, 2]]],
+      outputs: ['y'],
+      opset: 13,
+      nodes: [node('SpaceToDepth', ['x'], ['y'], { blocksize: 2 })],
+    },
+    x: [0, 1, 2, 3, 4, 5, 6, 7],
+    values: [0, 4, 1, 5, 2, 6, 3, 7],
+  },
+  {
     title: 'Squeeze and Unsqueeze with attributes (opset 1)',
     parts: {
       ...x4,

@@ -14,7 +14,7 @@ import { resizeRules } from './resize';
 import { layout, type Rule } from './rule';
 import * as shapes from './shape';
 
-/** Every operator that can be imported, in opsets 7 to 25. */
+/** Every operator that can be imported, in opsets 7 to 28. */
 const rules: Readonly<Record<string, Rule>> = {
   ...activationRules,
   ...attentionRules,
