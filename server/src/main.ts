@@ -59,7 +59,7 @@ connection.onInitialize((params: InitializeParams): InitializeResult => {
     documents,
     checkpoints: new CheckpointReader(listing),
     listing,
-    datasets: new DatasetReader(),
+    datasets: new DatasetReader(listing),
     results: new ResultStore(runs),
     runs,
     jobs,

@@ -6,11 +6,12 @@ import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { DiagnosticSeverity, type CodeLens, type CompletionItem, type Hover } from 'vscode-languageserver/node';
-import { Method, type StartAnswer } from '../../protocol/messages';
+import { Method, type HealthAnswer, type StartAnswer } from '../../protocol/messages';
 import { onnx } from '../../server/src/checkpoint/onnx/generated/onnx';
 import { DEFAULT_OPTIONS } from '../../server/src/options';
 import { layerLines } from '../../server/src/report/layers-text';
-import { LspClient } from './lsp-client';
+import { npyBytes, zipBytes } from '../files';
+import { childrenOf, LspClient } from './lsp-client';
 
 let root: string;
 let client: LspClient;
@@ -192,5 +193,39 @@ describe('lenses', () => {
     const lenses = await client.request<CodeLens[]>('textDocument/codeLens', { textDocument: { uri: layers } });
     const spectrum = lenses.find(({ command }) => command?.title === 'Show Spectrum');
     assert.deepEqual(spectrum?.command?.arguments, [pathToFileURL(checkpoint).href, 'spectrum']);
+  });
+});
+
+describe('data that unpack to much more than they are', () => {
+  it('are read beside the server, which stays as it was', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'pruning-limit-packed-'));
+    // Nothing but the data: no checkpoint is listed.
+    const other = await LspClient.start('stdio', {}, folder);
+    try {
+      const [samples, size] = [1500, 2 ** 17];
+      const arrays = [
+        { name: 'x.npy', content: npyBytes('|u1', [samples, size], new Uint8Array(samples * size)), deflate: true },
+        { name: 'y.npy', content: npyBytes('|u1', [samples], new Uint8Array(samples)), deflate: true },
+      ];
+      writeFileSync(join(folder, 'packed.npz'), zipBytes(arrays));
+      const before = await other.request<HealthAnswer>(Method.health, undefined);
+      const text = '{ "analyses": [{ "checkpoint": "none.onnx", "data": { "path": "packed.npz" } }] }';
+      const textDocument = { uri: pathToFileURL(join(folder, 'pruning-limit.json')).href };
+      await other.connection.sendNotification('textDocument/didOpen', {
+        textDocument: { ...textDocument, languageId: 'json', version: 1, text },
+      });
+      const position = { line: 0, character: text.indexOf('packed') };
+      const hover = await other.request<Hover>('textDocument/hover', { textDocument, position });
+      assert.match((hover.contents as { value: string }).value, /1,500 samples of 131072, 1 classes/);
+      assert.equal(childrenOf(other.process.pid!, 'listing.js').length, 1, 'a process of its own has read them');
+      const { memory } = await other.request<HealthAnswer>(Method.health, undefined);
+      assert.ok(
+        memory - before.memory < 100,
+        `${before.memory} MiB, then ${memory} MiB, of ${samples / 8} MiB unpacked`,
+      );
+    } finally {
+      await other.stop();
+      rmSync(folder, { recursive: true });
+    }
   });
 });

@@ -6,13 +6,13 @@ import { ListingProcess } from './listing-process';
 
 /** Answers with the path that it was asked for and its own pid, after what the path says. */
 const SCRIPT = `
-process.on('message', ({ id, path }) => {
+process.on('message', ({ id, path, split }) => {
   if (path.includes('dies')) process.exit(3);
   else if (path.includes('short of memory')) {
     process.stderr.write('FATAL ERROR: JavaScript heap out of memory\\n', () => process.abort());
   } else if (path.includes('hangs')) for (;;);
   else if (path.includes('bad')) process.send({ id, error: { message: 'bad file', category: 'input' } });
-  else process.send({ id, summary: { path, pid: process.pid } });
+  else process.send({ id, found: { path, split, pid: process.pid } });
 });
 process.once('disconnect', () => process.exit(0));
 `;
@@ -64,6 +64,24 @@ describe('the listing process', () => {
     );
     await assert.rejects(memory, /checkpoint not listed: short of memory; memory ran out; /);
     assert.notEqual(await before, await after);
+  });
+
+  it('reads data sets too, and says of them what it says of checkpoints', async (t) => {
+    const listing = listingOf(t);
+    const [data, dies, memory, after] = await Promise.allSettled([
+      listing.data('a', 'train'),
+      listing.data('dies', 'test'),
+      listing.data('short of memory', 'test'),
+      listing.list('b'),
+    ]);
+    assert.ok(data.status === 'fulfilled' && after.status === 'fulfilled');
+    assert.equal((data.value as unknown as { split: string }).split, 'train');
+    assert.ok(dies.status === 'rejected' && memory.status === 'rejected');
+    assert.match(
+      String(dies.reason),
+      /^AnalysisError: data not read: dies; .* ended \(exit status 3\); copy it again$/,
+    );
+    assert.match(String(memory.reason), /^AnalysisError: data not read: short of memory; memory ran out; /);
   });
 
   it('is replaced where a file takes too long', async (t) => {

@@ -1,20 +1,22 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import type { CheckpointSummary, FailureMessage } from '../../../protocol/analysis';
+import type { CheckpointSummary, FailureMessage, Split } from '../../../protocol/analysis';
+import type { DatasetFacts } from '../dataset/facts';
 import { AnalysisError, InputError, LESS_MEMORY } from '../errors';
 import { computeEnvironment, ranOutOfMemory } from './compute-process';
 
 export interface ListingQuestion {
   readonly id: number;
   readonly path: string;
+  /** Of the data set that is there; of a checkpoint absent. */
+  readonly split?: Split;
 }
 
 export type ListingAnswer =
-  | { readonly id: number; readonly summary: CheckpointSummary }
+  | { readonly id: number; readonly found: CheckpointSummary | DatasetFacts }
   | { readonly id: number; readonly error: FailureMessage };
 
-interface Listing {
-  readonly path: string;
-  readonly resolve: (summary: CheckpointSummary) => void;
+interface Listing extends Omit<ListingQuestion, 'id'> {
+  readonly resolve: (found: CheckpointSummary | DatasetFacts) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -29,8 +31,8 @@ const PATIENCE = 120_000;
 const IDLE = 60_000;
 
 /**
- * Lists checkpoints in a process of its own, one after the other, so that its
- * starter answers while a large one is read and a file that ends the process
+ * Lists checkpoints and data sets in a process of its own, one after the other, so that its
+ * starter answers while a large one is read or unpacked and a file that ends the process
  * costs its own listing alone. The process is started for the first and ends
  * when nothing was asked for a while.
  */
@@ -51,8 +53,17 @@ export class ListingProcess {
 
   /** @throws {InputError} when the checkpoint cannot be read, {AnalysisError} when the process did not survive it */
   list(path: string): Promise<CheckpointSummary> {
+    return this.ask({ path }) as Promise<CheckpointSummary>;
+  }
+
+  /** @throws {InputError} when the data set cannot be read, {AnalysisError} when the process did not survive it */
+  data(path: string, split: Split): Promise<DatasetFacts> {
+    return this.ask({ path, split }) as Promise<DatasetFacts>;
+  }
+
+  private ask(question: Omit<ListingQuestion, 'id'>): Promise<CheckpointSummary | DatasetFacts> {
     return new Promise((resolve, reject) => {
-      this.queue.push({ path, resolve, reject });
+      this.queue.push({ ...question, resolve, reject });
       this.proceed();
     });
   }
@@ -74,14 +85,15 @@ export class ListingProcess {
       return;
     }
     const id = this.asked++;
-    const { path } = next;
+    const { path, split } = next;
+    const what = split === undefined ? 'checkpoint takes too long to list' : 'data take too long to read';
     const timer = setTimeout(() => {
       this.leave();
-      this.fail(new InputError(`checkpoint takes too long to list: ${path}; is it damaged, or on a slow disk?`));
+      this.fail(new InputError(`${what}: ${path}; is it damaged, or on a slow disk?`));
     }, this.patience);
     this.current = { ...next, id, timer };
     this.child ??= this.start();
-    this.child.send({ id, path } satisfies ListingQuestion, () => {
+    this.child.send({ id, path, ...(split !== undefined && { split }) } satisfies ListingQuestion, () => {
       // A process that is gone already is dealt with at its exit.
     });
   }
@@ -110,7 +122,9 @@ export class ListingProcess {
       const reason = memory
         ? `memory ran out; ${LESS_MEMORY}`
         : `the process that read it ended (${how}); copy it again`;
-      if (this.current) this.fail(new AnalysisError(`checkpoint not listed: ${this.current.path}; ${reason}`));
+      if (this.current === undefined) return;
+      const what = this.current.split === undefined ? 'checkpoint not listed' : 'data not read';
+      this.fail(new AnalysisError(`${what}: ${this.current.path}; ${reason}`));
     };
     child.once('exit', (code, signal) =>
       gone(signal ? `signal ${signal}` : `exit status ${code}`, ranOutOfMemory(signal, lastWords)),
@@ -123,8 +137,8 @@ export class ListingProcess {
 
   private receive(answer: ListingAnswer): void {
     if (answer.id !== this.current?.id) return;
-    if ('summary' in answer) {
-      this.take().resolve(answer.summary);
+    if ('found' in answer) {
+      this.take().resolve(answer.found);
       this.proceed();
     } else {
       const { message, category } = answer.error;

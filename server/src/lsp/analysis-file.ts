@@ -5,12 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { DiagnosticSeverity, type Diagnostic } from 'vscode-languageserver/node';
 import type { TextDocument } from 'vscode-languageserver-textdocument';
 import { ANALYSIS_FILE, LARGEST_ANALYSIS_FILE } from '../analysis-file';
+import type { DatasetFacts } from '../dataset/facts';
 import { recognizeDataset } from '../dataset/open';
 import { checkLabels, prepareSamples } from '../dataset/prepare';
 import { toFailure } from '../errors';
 import { judgeTarget } from '../report/target';
 import { analysisEntries, checkpointsOf, type AnalysisEntry } from './analysis-entries';
-import type { DatasetFacts } from './datasets';
 import type { ServerContext } from './context';
 
 const SEVERITY = {

@@ -1,17 +1,17 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Split } from '../../../protocol/analysis';
-import type { Dataset } from '../dataset/dataset';
+import type { DatasetFacts } from '../dataset/facts';
+import type { ListingProcess } from '../jobs/listing-process';
 
-/** Data of more bytes than this are left to the analysis: the server answers at once. */
+/** Data of more bytes than this are left to the analysis: nobody waits for them while typing. */
 const LARGEST = 48 * 2 ** 20;
-
-/** The data set with its first sample alone, and every label. */
-export type DatasetFacts = Dataset & { readonly total: number };
 
 /** What is in a data set, read again only when its files have changed. */
 export class DatasetReader {
   private readonly read = new Map<string, { stamp: string; facts: Promise<DatasetFacts> }>();
+
+  constructor(private readonly listing: ListingProcess) {}
 
   /**
    * @returns null where it is too large to be read for this, or a tree of images
@@ -23,18 +23,11 @@ export class DatasetReader {
     const key = `${split} ${path}`;
     const known = this.read.get(key);
     if (known?.stamp === stamp) return known.facts;
-    const facts = readFacts(path, split);
+    const facts = this.listing.data(path, split);
     this.read.set(key, { stamp, facts });
     facts.catch(() => this.read.delete(key));
     return facts;
   }
-}
-
-async function readFacts(path: string, split: Split): Promise<DatasetFacts> {
-  const { openDataset } = await import('../dataset/open');
-  const dataset = await openDataset(path, split);
-  const size = dataset.values.length / dataset.count;
-  return { ...dataset, values: dataset.values.slice(0, size), total: dataset.count };
 }
 
 /** Sizes and times of the files; null where there are folders, or too much. */
