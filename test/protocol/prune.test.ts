@@ -149,6 +149,26 @@ describe('pruning for an editor', () => {
     assert.ok(existsSync(output('cut.onnx')));
   });
 
+  it('writes other formats as they were, and as ONNX where the name ends so', async () => {
+    const keras = join(folder, 'sequential.keras');
+    copyFileSync(resolve('test/checkpoints/files/sequential.keras'), keras);
+    for (const [name, format] of [
+      ['half.keras', 'Keras'],
+      ['half.onnx', 'ONNX'],
+    ] as const) {
+      const [uri, target] = [keras, output(name)].map((path) => pathToFileURL(path).href) as [string, string];
+      const end = await ended(await ask({ uri, output: target, sparsity: 0.5, allowDisconnected: true }));
+      assert.ok(end.kind === 'pruned', JSON.stringify(end));
+      const inspected = await client.request<InspectAnswer>(Method.inspect, { uri: target });
+      assert.ok('summary' in inspected, JSON.stringify(inspected));
+      assert.match(inspected.summary.format, new RegExp(`^${format}`));
+      assert.deepEqual(
+        inspected.summary.layers.map(({ name, weights, zeros }) => [name, weights - zeros!]),
+        end.result.layers.map(({ name, kept }) => [name, kept]),
+      );
+    }
+  });
+
   it('can be cancelled, and leaves nothing behind', async () => {
     // A process that has told its end may still be going.
     await client.until('the processes before to be gone', () => childrenOf(client.process.pid!).length === 0);
