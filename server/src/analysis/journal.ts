@@ -87,7 +87,7 @@ export class RecalledOperator implements DisposableOperator {
     return this.recalled(this.name, vectors, () => this.operator.apply(vectors));
   }
 
-  reordered(vectors: readonly Float32Array[]): Promise<Float32Array[]> {
+  reordered(vectors: readonly Float32Array[]): Promise<Float32Array[] | null> {
     return this.recalled(`${this.name} reordered`, vectors, () => this.operator.reordered(vectors));
   }
 
@@ -95,11 +95,11 @@ export class RecalledOperator implements DisposableOperator {
     return this.layers === undefined ? this.kind : `${this.kind} of ${JSON.stringify(this.layers)}`;
   }
 
-  private async recalled(
+  private async recalled<T extends Float32Array[] | null>(
     operator: JournalledOperator,
     vectors: readonly Float32Array[],
-    multiply: () => Promise<Float32Array[]>,
-  ): Promise<Float32Array[]> {
+    multiply: () => Promise<T>,
+  ): Promise<Float32Array[] | T> {
     const known = this.journal.recall(operator, vectors);
     if (known) {
       this.clock.advance(known.at);
@@ -109,6 +109,7 @@ export class RecalledOperator implements DisposableOperator {
     }
     const before = this.operator.seconds;
     const products = await multiply();
+    if (products === null) return products;
     const seconds = this.operator.seconds - before;
     this.count(vectors.length, seconds);
     this.journal.keep(operator, vectors, { products, seconds, at: this.clock.now() });

@@ -89,8 +89,12 @@ export class CurvatureOperator implements SymmetricOperator {
     return this.fitting(vectors, ({ batches }) => batches, true);
   }
 
-  /** The same products with the samples in other batches: what differs is what float32 rounds. */
-  reordered(vectors: readonly Float32Array[]): Promise<Float32Array[]> {
+  /**
+   * The same products with the samples in other batches: what differs is what float32
+   * rounds. Null for batches of one sample, where nothing would.
+   */
+  async reordered(vectors: readonly Float32Array[]): Promise<Float32Array[] | null> {
+    if (this.source.network.model.input.shape[0] === 1) return null;
     return this.fitting(vectors, ({ model, batches }) => dealtBatches(batches, model.input.shape[0]!), false);
   }
 
