@@ -87,16 +87,23 @@ test('branches in branches, with values and weights from all around', () => {
   );
 });
 
-test('weights of one name in two branches are not taken for one another', () => {
-  const scaled = (by: number): { graph: onnx.IGraphProto } =>
-    graph([node('Mul', ['x', 'w'], ['t'])], ['t'], [floats('w', [1], [by])]);
-  const nodes = [2, 3].map((by, i) =>
-    node('If', ['c'], [`h${i}`], { then_branch: scaled(by), else_branch: scaled(by) }),
+test('weights of one name in two branches are two weights', () => {
+  const product = (weights: onnx.ITensorProto[], more: onnx.INodeProto[] = []): { graph: onnx.IGraphProto } =>
+    graph([...more, node('MatMul', ['x', 'w'], ['t'])], ['t'], weights);
+  const diagonal = (by: number): number[] => Array.from({ length: 16 }, (_, i) => (i % 5 === 0 ? by : 0));
+  const stored = (by: number): { graph: onnx.IGraphProto } => product([floats('w', [4, 4], diagonal(by))]);
+  const constant = product([], [node('Constant', [], ['w'], { value: { tensor: floats('', [4, 4], diagonal(5)) } })]);
+  const nodes = [stored(2), stored(3), constant].map((branch, i) =>
+    node('If', ['c'], [`h${i}`], { then_branch: branch, else_branch: stored(7) }),
   );
-  const sum = node('Add', ['h0', 'h1'], ['y']);
-  assert.throws(
-    () => run({ ...x4, nodes: [...nodes, sum], tensors: [bool('c', 1)] }, [1, 2, 3, 4]),
-    (error) => error instanceof InputError && /^duplicate tensor: "w" in two branches/.test(error.message),
+  nodes.push(node('MatMul', ['x', 'w (2)'], ['h3']), node('Sum', ['h0', 'h1', 'h2', 'h3'], ['y']));
+  const parts = { ...x4, nodes, tensors: [bool('c', 1), floats('w (2)', [4, 4], diagonal(100))] };
+  assert.deepEqual(run(parts, [1, 2, 3, 4]), [110, 220, 330, 440]);
+  const { layers, parameters } = imported(parts);
+  assert.deepEqual(layers.map(({ name }) => name).sort(), ['w', 'w (2)', 'w (3)', 'w (4)']);
+  assert.deepEqual(
+    ['w', 'w (2)', 'w (3)', 'w (4)'].map((name) => parameters.get(name)!.value[0]),
+    [2, 100, 3, 5],
   );
 });
 

@@ -86,8 +86,8 @@ const enclosing = (scope: Scope): Scope[] => [...(scope.outer === null ? [] : en
 class Importer {
   private readonly builder: GraphBuilder;
   private readonly stored = new Map<string, Value>();
-  /** Those of `stored`, as the file has them. */
-  private readonly sources = new Map<string, StoredTensor>();
+  /** Whose the names of parameters are. */
+  private readonly named = new Map<string, StoredTensor>();
   private readonly inputs = new Map<string, GraphNode<'input'>>();
   private readonly normalizations: Normalization[] = [];
   private readonly layers = new Map<string, PrunableLayer>();
@@ -134,7 +134,8 @@ class Importer {
     const producers = new Map(enclosing(scope).flatMap((one) => [...one.producers]));
     const opset = checkedOpset(file, nodes);
     for (const layer of layersOf(nodes, file, producers)) {
-      if (!this.layers.has(layer.name)) this.layers.set(layer.name, layer);
+      const name = this.nameOf(layer.tensor, layer.name);
+      if (!this.layers.has(name)) this.layers.set(name, { ...layer, name });
     }
     for (const node of nodes) {
       if (done.has(node)) continue;
@@ -147,7 +148,7 @@ class Importer {
         node.inputs.map((name) => (name === '' ? undefined : this.valueOf(name, scope))),
         (output) => (node.outputs[output] ?? '') !== '' && used.has(node.outputs[output]!),
         this.options.rebatch ?? null,
-        (tensor, name) => this.fromFile(tensor, name, this.layers.has(name)),
+        (tensor, name) => this.fromFile(tensor, name, this.layers.has(this.nameOf(tensor, name))),
         (graph) => this.branch(graph, scope),
         this.options.training === true ? this.normalizations : null,
       );
@@ -210,18 +211,25 @@ class Importer {
     return graph.outputs.map((name) => this.valueOf(name, scope));
   }
 
-  private fromFile(tensor: StoredTensor, name: string, asParameter: boolean): Value {
-    const value = storedValue(tensor, name, asParameter, this.builder, this.file);
-    if (!asParameter) return value;
-    // Graphs beside each other may use a name twice, and parameters are known by theirs.
-    if ((this.sources.get(name) ?? tensor) !== tensor) {
-      throw new InputError(
-        `duplicate tensor: ${JSON.stringify(name)} in two branches (${basename(this.file.path)}); export the network with names of their own`,
-      );
-    }
-    this.sources.set(name, tensor);
+  private fromFile(tensor: StoredTensor, given: string, asParameter: boolean): Value {
+    if (!asParameter) return storedValue(tensor, given, false, this.builder, this.file);
+    const name = this.nameOf(tensor, given);
+    const value = storedValue(tensor, name, true, this.builder, this.file);
     this.stored.set(name, value);
     return value;
+  }
+
+  /** Its name in the file, unless a graph beside its own uses that too: parameters are known by their names. */
+  private nameOf(tensor: StoredTensor, given: string): string {
+    const { tensors, nodes } = this.file;
+    const isFree = (name: string): boolean =>
+      !tensors.has(name) && !nodes.some(({ outputs }) => outputs.includes(name));
+    let name = given;
+    for (let i = 2; (this.named.get(name) ?? tensor) !== tensor || (name !== given && !isFree(name)); i++) {
+      name = `${given} (${i})`;
+    }
+    this.named.set(name, tensor);
+    return name;
   }
 }
 
