@@ -8,6 +8,7 @@ import { networkOf } from '../checkpoint/model';
 import { importClassifier, importForTraining } from '../checkpoint/onnx/classifier';
 import { decodeModel, type OnnxFile } from '../checkpoint/onnx/reader';
 import { exportNetwork } from '../checkpoint/onnx/export';
+import { checkWritable } from '../checkpoint/onnx/writable';
 import { openCheckpoint } from '../checkpoint/open';
 import type { Dataset, PreparedSamples } from '../dataset/dataset';
 import { openDataset } from '../dataset/open';
@@ -59,6 +60,8 @@ export async function openTrainSubject(
       ? fresh(source as FreshSource, dataset, classes, options.seed)
       : await onnxOf(known, source as KnownSource, dataset.sampleShape);
   const model = importForTraining(file, { batch: 2 });
+  const statistics = model.normalizations.flatMap(({ mean, variance }) => [mean.name, variance.name]);
+  checkWritable(file, [...model.parameters.keys(), ...statistics]);
   const outputs = model.logits.shape[1]!;
   checkLabels(dataset, outputs);
   if (other !== null) checkLabels(other, outputs);

@@ -10,9 +10,10 @@ import { withZeros } from '../checkpoint/edit';
 import { networkOf, type ModelOptions } from '../checkpoint/model';
 import { importGraph, type ImportedGraph } from '../checkpoint/onnx/import';
 import { toFloat32 } from '../checkpoint/elements';
-import { storedLayers } from '../checkpoint/onnx/layers';
+import type { StoredLayer } from '../checkpoint/onnx/layers';
 import type { Checkpoint } from '../checkpoint/checkpoint';
 import type { OnnxFile } from '../checkpoint/onnx/reader';
+import { writableLayers } from '../checkpoint/onnx/writable';
 import { openCheckpoint } from '../checkpoint/open';
 import type { StoredTensor } from '../checkpoint/stored-tensor';
 import { outputFor, writeCheckpoint } from '../checkpoint/write';
@@ -57,14 +58,15 @@ export async function prune(request: PruneRequest, listener: PruneListener): Pro
   await checkTargets(request);
   const inputs = await InputWatch.begin(request.checkpoint, [], request.graph);
   const expectUnchanged = (): Promise<void> => inputs.expectUnchanged('prune it again');
-  const analysis = await analysisFor(request, listener);
-  await expectUnchanged();
-  await tell('checkpoint', 0);
   const checkpoint = await openCheckpoint(request.checkpoint);
   const output = outputFor(checkpoint.container, request.output, request.sparse);
   const options = await networkOptions(request, checkpoint);
   const file = await networkOf(checkpoint, options);
-  const layers = readLayers(file, analysis);
+  const stored = layersToWrite(file);
+  const analysis = await analysisFor(request, listener);
+  await expectUnchanged();
+  await tell('checkpoint', 0);
+  const layers = readLayers(stored, analysis);
   if (analysis !== undefined) checkSameNetwork(analysis, layers, request.checkpoint);
   if (request.method === 'layers' && layers.some(({ curvatureShare }) => curvatureShare === undefined)) {
     throw new InputError('curvature unknown: the analysis evaluated only; allow Lanczos steps with --steps');
@@ -145,9 +147,18 @@ async function analysisFor(request: PruneRequest, listener: PruneListener): Prom
   });
 }
 
-function readLayers(file: OnnxFile, analysis: AnalysisResult | undefined): Layer[] {
+/** @throws InputError when there are none, or weights that cannot be written */
+function layersToWrite(file: OnnxFile): StoredLayer[] {
+  const layers = writableLayers(file);
+  if (layers.length > 0) return layers;
+  throw new InputError(
+    `network without prunable weights (${file.path}); the weights of convolutions and matrix products are, and they must be stored in the file`,
+  );
+}
+
+function readLayers(stored: readonly StoredLayer[], analysis: AnalysisResult | undefined): Layer[] {
   const shares = new Map(analysis?.layers.map(({ name, curvatureShare }) => [name, curvatureShare ?? undefined]));
-  const layers = storedLayers(file).map(({ name, op, shape, tensor }): Layer => {
+  return stored.map(({ name, op, shape, tensor }): Layer => {
     const share = shares.get(name);
     return {
       name,
@@ -158,12 +169,6 @@ function readLayers(file: OnnxFile, analysis: AnalysisResult | undefined): Layer
       ...(share !== undefined && { curvatureShare: share }),
     };
   });
-  if (layers.length === 0) {
-    throw new InputError(
-      `network without prunable weights (${file.path}); the weights of convolutions and matrix products are, and they must be stored in the file`,
-    );
-  }
-  return layers;
 }
 
 const ALLOW = 'prune less, choose another method, or allow it with --allow-disconnected';

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import Long from 'long';
 import { imported, run } from '../../../../test/onnx-graphs';
-import { floats, ints, modelBytes, node, type ModelParts } from '../../../../test/onnx-models';
+import { floats, ints, modelBytes, node, onnxFile, type ModelParts } from '../../../../test/onnx-models';
 import { InputError } from '../../errors';
 import type { onnx } from './generated/onnx';
+import { storedLayers } from './layers';
 import { decodeModel } from './reader';
+import { writableLayers } from './writable';
 
 /** Branches whose condition is known, and model-local functions. */
 
@@ -104,6 +106,33 @@ test('weights of one name in two branches are two weights', () => {
   assert.deepEqual(
     ['w', 'w (2)', 'w (3)', 'w (4)'].map((name) => parameters.get(name)!.value[0]),
     [2, 100, 3, 5],
+  );
+});
+
+test('layers of branches are listed, and those that only branches need', () => {
+  const product = (w: string, more: onnx.ITensorProto[] = []): { graph: onnx.IGraphProto } =>
+    graph([node('Identity', [w], ['i']), node('MatMul', ['h', 'i'], ['t'])], ['t'], more);
+  const nodes = [
+    node('MatMul', ['x', 'first'], ['h']),
+    node('If', ['c'], ['y'], {
+      then_branch: product('second'),
+      else_branch: product('third', [floats('third', [4, 1], [1, 1, 1, 1])]),
+    }),
+  ];
+  const first = floats('first', [4, 4], new Array<number>(16).fill(1));
+  const parts = { ...x4, nodes, tensors: [bool('c', 1), first, floats('second', [4, 1], [1, 1, 1, 1])] };
+  const layers = storedLayers(onnxFile(parts));
+  assert.deepEqual(
+    layers.map(({ name, shape }) => [name, shape]),
+    [
+      ['first', [4, 4]],
+      ['second', [4, 1]],
+      ['third', [4, 1]],
+    ],
+  );
+  assert.deepEqual(
+    writableLayers(onnxFile(parts)).map(({ name }) => name),
+    ['first', 'second'],
   );
 });
 

@@ -45,7 +45,10 @@ export function inlinedNodes(model: onnx.ModelProto.$Properties, path: string): 
   const inliner = new Inliner(functions, importedOpset(model.opsetImport), opsets, path);
   const decoded = (node: Node, index: number): OnnxNode => decodeNode(node, index, path, (inner) => opsets.get(inner));
   if (functions.size === 0) return nodes.map(decoded);
-  return nodes.flatMap((node, index) => inliner.expanded([node], outside).map((inner) => decoded(inner, index)));
+  return nodes.flatMap((node, index) => {
+    const ofFunction = functions.has(keyOf(node, node.opType));
+    return inliner.expanded([node], outside).map((inner) => ({ ...decoded(inner, index), ofFunction }));
+  });
 }
 
 /** Domain, name and overload together name a function. */

@@ -1,6 +1,6 @@
 import type { PrunableLayer } from '../../graph/model';
 import { isElementType, isFloat } from '../elements';
-import { orderedNodes, producersOf, type Producers } from './order';
+import { orderedNodes, producersOf } from './order';
 import type { OnnxFile, OnnxNode } from './reader';
 import type { StoredTensor } from './tensor';
 
@@ -29,17 +29,47 @@ function isWeighted(op: string): op is PrunableLayer['op'] {
   return Object.hasOwn(weightInputs, op);
 }
 
+/** Finds things by their names. */
+interface Lookup<T> {
+  get(name: string): T | undefined;
+}
+
 /**
- * Prunable layers in order of first use; a tensor that is used twice counts once.
+ * Prunable layers in order of first use, those in branches behind the others, whichever
+ * branch is taken; a tensor that is used twice counts once.
  * @throws InputError where `orderedNodes` does
  */
 export function storedLayers(file: OnnxFile): StoredLayer[] {
   const producers = producersOf(file);
-  return layersOf(orderedNodes(file, producers), file, producers);
+  return withBranches(orderedNodes(file, producers, true), file, producers);
 }
 
-/** The same for nodes that are ordered already. */
-export function layersOf(nodes: readonly OnnxNode[], file: OnnxFile, producers: Producers): StoredLayer[] {
+function withBranches(
+  nodes: readonly OnnxNode[],
+  file: { readonly tensors: Lookup<StoredTensor> },
+  producers: Lookup<OnnxNode>,
+): StoredLayer[] {
+  const layers = new Map(layersOf(nodes, file, producers).map((layer) => [layer.name, layer]));
+  for (const attribute of nodes.flatMap(({ attributes }) => [...attributes.values()])) {
+    if (attribute.kind !== 'graph') continue;
+    const { nodes: inner, tensors } = attribute.value;
+    const made = new Map(inner.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+    // What lies around a branch is seen from within it.
+    const around = { tensors: { get: (name: string) => tensors.get(name) ?? file.tensors.get(name) } };
+    const from = { get: (name: string) => made.get(name) ?? producers.get(name) };
+    for (const layer of withBranches(inner, around, from)) {
+      if (!layers.has(layer.name)) layers.set(layer.name, layer);
+    }
+  }
+  return [...layers.values()];
+}
+
+/** Those of nodes that are ordered already, without their branches. */
+export function layersOf(
+  nodes: readonly OnnxNode[],
+  file: { readonly tensors: Lookup<StoredTensor> },
+  producers: Lookup<OnnxNode>,
+): StoredLayer[] {
   const layers = new Map<string, StoredLayer>();
   for (const { op, inputs } of nodes) {
     if (!isWeighted(op)) continue;
@@ -54,8 +84,8 @@ export function layersOf(nodes: readonly OnnxNode[], file: OnnxFile, producers: 
 
 function weightBehind(
   start: string,
-  file: OnnxFile,
-  producers: Producers,
+  file: { readonly tensors: Lookup<StoredTensor> },
+  producers: Lookup<OnnxNode>,
 ): { name: string; tensor: StoredTensor } | null {
   const passed = new Set<OnnxNode>();
   for (let name = start; ;) {

@@ -43,9 +43,14 @@ export function producersOf(file: OnnxFile): Producers {
  * The nodes that the outputs need, inputs before users; in file order where
  * the file is in order, as ONNX demands.
  *
+ * @param branches whether nodes that only graphs in nodes need are needed too
  * @throws InputError when a tensor is missing or made twice, or when nodes need each other in a circle
  */
-export function orderedNodes(file: OnnxFile, producers: Producers = producersOf(file)): OnnxNode[] {
+export function orderedNodes(file: OnnxFile, producers: Producers = producersOf(file), branches = false): OnnxNode[] {
+  const captured = new Map(
+    branches ? file.nodes.map((node) => [node, capturedBy(node).filter((name) => producers.has(name))] as const) : [],
+  );
+  const inputsOf = (node: OnnxNode): readonly string[] => [...node.inputs, ...(captured.get(node) ?? [])];
   const sources = new Set([...file.tensors.keys(), ...file.inputs.map(({ name }) => name)]);
   for (const { name } of file.outputs) {
     if (!producers.has(name) && !sources.has(name)) {
@@ -54,7 +59,7 @@ export function orderedNodes(file: OnnxFile, producers: Producers = producersOf(
       );
     }
   }
-  const needed = neededNodes(file, producers, sources);
+  const needed = neededNodes(file, producers, sources, inputsOf);
   const ordered: OnnxNode[] = [];
   const state = new Map<OnnxNode, 'open' | 'done'>();
   for (const root of file.nodes) {
@@ -67,7 +72,7 @@ export function orderedNodes(file: OnnxFile, producers: Producers = producersOf(
         continue;
       }
       state.set(node, 'open');
-      const waiting = node.inputs
+      const waiting = inputsOf(node)
         .map((input) => producers.get(input))
         .filter((producer) => producer !== undefined && state.get(producer) !== 'done') as OnnxNode[];
       if (waiting.length === 0) {
@@ -88,14 +93,19 @@ export function orderedNodes(file: OnnxFile, producers: Producers = producersOf(
   return ordered;
 }
 
-function neededNodes(file: OnnxFile, producers: Producers, sources: ReadonlySet<string>): Set<OnnxNode> {
+function neededNodes(
+  file: OnnxFile,
+  producers: Producers,
+  sources: ReadonlySet<string>,
+  inputsOf: (node: OnnxNode) => readonly string[],
+): Set<OnnxNode> {
   const needed = new Set<OnnxNode>();
   const stack = file.outputs.flatMap(({ name }) => producers.get(name) ?? []);
   while (stack.length > 0) {
     const node = stack.pop()!;
     if (needed.has(node)) continue;
     needed.add(node);
-    for (const [index, input] of node.inputs.entries()) {
+    for (const [index, input] of inputsOf(node).entries()) {
       const producer = producers.get(input);
       if (producer !== undefined) stack.push(producer);
       else if (input !== '' && !sources.has(input)) {

@@ -54,6 +54,8 @@ export interface OnnxNode {
   readonly attributes: ReadonlyMap<string, Attribute>;
   /** Version of ONNX's operators, where it is not the file's. */
   readonly opset?: number;
+  /** Whether it stands in the body of a function, which all its calls share. */
+  readonly ofFunction?: boolean;
 }
 
 /** As it is shown. */
