@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, it, test, type TestContext } from 'node:test';
 import type { AnalysisResult } from '../../protocol/analysis';
@@ -11,11 +11,11 @@ import { openCheckpoint } from '../../server/src/checkpoint/open';
 import { readNpz } from '../../server/src/dataset/arrays';
 import { temporaryFolder } from '../files';
 import { projectRoot, sharedData, withoutSharedData } from '../outside';
-import { tinyShards } from '../checkpoints/shards';
+import { safetensorsBytes, tinyShards } from '../checkpoints/shards';
 import { floats, modelBytes, node } from '../onnx-models';
 import { testRandom } from '../reference/cases';
 import { evaluate } from '../reference/interpreter';
-import { COMMAND, run, start, until } from './command';
+import { COMMAND, computeProcesses, isRunning, run, start, until, withoutProc } from './command';
 
 /** The real command on checkpoints of every format but ONNX, which prune.test.ts has. */
 
@@ -272,22 +272,84 @@ describe('a full disk leaves nothing half-written', { skip: process.platform ===
   }
 });
 
-test('killed in the middle, the checkpoint is whole or not there, and the old one is as it was', async (t) => {
-  const { cwd, prune } = folderWith(t, 'mlp.safetensors.index.json');
-  const before = new Map(listing(cwd).map((name) => [name, readFileSync(join(cwd, name))]));
-  for (const wait of [0, 20, 60, 150]) {
-    const {
-      process: child,
-      finished,
-      stderr,
-    } = start(prune('--sparsity', '0.5', '-o', 'out.json', '--force'), { cwd });
-    await until(() => stderr().includes('pruning'), 'pruning begins');
-    await new Promise((resolve) => setTimeout(resolve, wait));
-    child.kill('SIGKILL');
-    await finished;
-    for (const [name, bytes] of before) assert.ok(readFileSync(join(cwd, name)).equals(bytes), name);
+/** A multilayer perceptron whose shards take a while to be written and read back. */
+function slowShards(): Record<string, Uint8Array | string> {
+  const random = testRandom(5);
+  const values = (count: number): number[] => Array.from({ length: count }, () => 2 * random() - 1);
+  const [first, second] = ['mlp-1.safetensors', 'mlp-2.safetensors'];
+  return {
+    'mlp.safetensors.index.json': JSON.stringify({ weight_map: { '0.weight': first, '2.weight': second } }),
+    [first!]: safetensorsBytes({ '0.weight': [[1500, 700], values(1500 * 700)] }),
+    [second!]: safetensorsBytes({ '2.weight': [[5, 1500], values(5 * 1500)] }),
+  };
+}
+
+describe(
+  'killed in the middle, the checkpoint is whole or not there, and the old one is as it was',
+  {
+    skip: withoutProc(),
+  },
+  () => {
+    const OUTPUT = 'out.safetensors.index.json';
+    /** Whom, and when, in milliseconds after the staging folder has appeared; null for the first word of the pruning. */
+    const kills = [
+      ['the command', null],
+      ['the compute process', null],
+      ['the command', 0],
+      ['the compute process', 0],
+      ['the command', 60],
+      ['the compute process', 60],
+    ] as const;
+
+    it('whoever is killed, and whenever', async (t) => {
+      const cwd = temporaryFolder(t, slowShards());
+      const before = new Map(listing(cwd).map((name) => [name, readFileSync(join(cwd, name))]));
+      const isStaged = (): boolean => listing(cwd).some((name) => name.startsWith('.out.'));
+      let cut = 0;
+      for (const [victim, wait] of kills) {
+        const what = `${victim}, ${wait} ms`;
+        const args = ['prune', 'mlp.safetensors.index.json', '--sparsity', '0.5', '-o', OUTPUT];
+        const life = start(args, { cwd });
+        const hasEnded = (): boolean => life.process.exitCode !== null;
+        await until(() => life.stderr().includes('pruning') || hasEnded(), 'pruning begins');
+        const computing = computeProcesses(life.process.pid!);
+        if (wait !== null) {
+          while (!isStaged() && !hasEnded()) await new Promise((resolve) => setTimeout(resolve, 1));
+          await new Promise((resolve) => setTimeout(resolve, wait));
+        }
+        if (victim === 'the command') life.process.kill('SIGKILL');
+        else for (const pid of computing) tryToKill(pid);
+        const { status } = await life.finished;
+        await until(() => !computing.some(isRunning), 'the compute process ends');
+        if (status !== 0) cut++;
+
+        const names = listing(cwd);
+        assert.deepEqual(
+          names.filter((name) => name.startsWith('.')),
+          [],
+          `${what}: nothing is left behind`,
+        );
+        for (const [name, bytes] of before) assert.ok(readFileSync(join(cwd, name)).equals(bytes), `${what}: ${name}`);
+        // A compute process that is killed cannot put back what it was just moving.
+        if (!names.includes(OUTPUT) && victim === 'the command') assert.deepEqual(names, [...before.keys()], what);
+        if (names.includes(OUTPUT)) {
+          const weights = [...(await stored(join(cwd, OUTPUT))).values()].flat();
+          assert.equal(weights.filter((w) => w === 0).length, Math.floor(weights.length / 2), what);
+        }
+        for (const name of names) if (!before.has(name)) rmSync(join(cwd, name));
+      }
+      assert.ok(cut >= 2, `${cut} were cut off`);
+    });
+  },
+);
+
+function tryToKill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
   }
-});
+}
 
 /** Real checkpoints, and the loss that an analysis of what was written finds. */
 const REAL = [

@@ -48,6 +48,26 @@ test('what cannot be moved is said, and leaves nothing behind', async (t) => {
   assert.deepEqual(readdirSync(folder), ['taken']);
 });
 
+test('what cannot be moved brings back what was moved before it', async (t) => {
+  const folder = temporaryFolder(t, { 'a.onnx': 'old', 'sub/mask.npz': 'old mask' });
+  mkdirSync(join(folder, 'taken/inside'), { recursive: true });
+  const failing = Staging.run(async (staging) => {
+    for (const name of ['a.onnx', 'new.data', 'sub/mask.npz', 'taken', 'never']) {
+      await writeFile(await staging.place(join(folder, name)), 'new');
+    }
+  });
+  await assert.rejects(failing, { name: 'InputError', message: /^file not written: .*taken \(E\w+\)/ });
+  assert.deepEqual(readdirSync(folder, { recursive: true }).sort(), [
+    'a.onnx',
+    'sub',
+    join('sub', 'mask.npz'),
+    'taken',
+    join('taken', 'inside'),
+  ]);
+  assert.equal(readFileSync(join(folder, 'a.onnx'), 'utf8'), 'old');
+  assert.equal(readFileSync(join(folder, 'sub/mask.npz'), 'utf8'), 'old mask');
+});
+
 test('a file in the way is named with the way out', async (t) => {
   const folder = temporaryFolder(t, { a: '' });
   await expectFree(join(folder, 'b'), 'x');

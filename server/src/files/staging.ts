@@ -1,5 +1,5 @@
-import { rmSync } from 'node:fs';
-import { mkdtemp, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { renameSync, rmSync } from 'node:fs';
+import { copyFile, link, lstat, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { InputError } from '../errors';
 import { notWritten } from './write';
@@ -14,17 +14,22 @@ export class Staging {
   /** By folder of the targets: a file can be moved inside its file system only. */
   private readonly folders = new Map<string, string>();
   private readonly targets: { readonly staged: string; readonly target: string }[] = [];
+  /** What has been moved, or is being, and what was there before: null for nothing. */
+  private readonly moved: { readonly target: string; readonly old: string | null }[] = [];
 
   /**
    * Writes files by `write`, which places them, and moves them. When it fails,
-   * or a file cannot be moved, nothing is left behind.
+   * or a file cannot be moved, everything is as it was before.
    *
    * @throws InputError when a folder is missing or not writable, or the disk is full
    */
   static async run<T>(write: (staging: Staging) => Promise<T>): Promise<T> {
     const staging = new Staging();
     // A process whose starter is gone ends in the middle.
-    const clean = (): void => staging.folders.forEach((folder) => rmSync(folder, { recursive: true, force: true }));
+    const clean = (): void => {
+      staging.undo();
+      staging.folders.forEach((folder) => rmSync(folder, { recursive: true, force: true }));
+    };
     process.once('exit', clean);
     try {
       const result = await write(staging);
@@ -34,9 +39,12 @@ export class Staging {
       const { code, path } = error as NodeJS.ErrnoException;
       if (error instanceof InputError || code === undefined || !/^E[A-Z]+$/.test(code)) throw error;
       const target =
-        staging.targets.find(({ staged }) => staged === path)?.target ?? staging.targets[0]?.target ?? path;
+        staging.targets.find(({ staged, target }) => staged === path || target === path)?.target ??
+        staging.targets[0]?.target ??
+        path;
       throw notWritten(target ?? 'the files', code);
     } finally {
+      staging.undo();
       process.off('exit', clean);
       for (const folder of staging.folders.values())
         await rm(folder, { recursive: true, force: true }).catch(() => undefined);
@@ -61,9 +69,40 @@ export class Staging {
   }
 
   private async commit(): Promise<void> {
-    for (const { staged, target } of this.targets) await rename(staged, target);
-    for (const folder of this.folders.values()) await rmdir(folder);
+    const [first, ...more] = this.targets;
+    if (first === undefined) return;
+    // One file takes its place at once or not at all.
+    if (more.length === 0) return rename(first.staged, first.target);
+    const old: (string | null)[] = [];
+    for (const [i, { staged, target }] of this.targets.entries()) {
+      old.push(await kept(target, join(dirname(staged), `.old-${i}`)));
+    }
+    for (const [i, { staged, target }] of this.targets.entries()) {
+      this.moved.push({ target, old: old[i]! });
+      await rename(staged, target);
+    }
+    this.moved.length = 0;
   }
+
+  /** Puts back what was there before. */
+  private undo(): void {
+    for (const { target, old } of this.moved.splice(0).reverse()) {
+      try {
+        if (old === null) rmSync(target, { force: true });
+        else renameSync(old, target);
+      } catch {
+        // It is a folder, or the disk has gone.
+      }
+    }
+  }
+}
+
+/** A file under a second name; null where there is none. A link takes neither time nor room, and not every disk has them. */
+async function kept(path: string, name: string): Promise<string | null> {
+  const status = await lstat(path).catch(() => undefined);
+  if (status === undefined || status.isDirectory()) return null;
+  await link(path, name).catch(() => copyFile(path, name));
+  return name;
 }
 
 /**
