@@ -20,7 +20,7 @@ import { tinyData, tinyModel } from '../cli/subject';
 import { makeReadOnly, smallDisk, withoutMounts } from '../disks';
 import { temporaryFolder } from '../files';
 import { writeLarge } from '../large';
-import { childrenOf, LspClient } from './lsp-client';
+import { childrenOf, LspClient, STALLED } from './lsp-client';
 
 /** A network, data and storage in folders of their own, and a server. */
 class Bench {
@@ -377,7 +377,7 @@ describe('cancel', () => {
     for (const { id } of await bench.runs()) assert.equal(existsSync(join(bench.storage, id, 'journal')), false);
   });
 
-  it('acts within a second in every phase', async (t) => {
+  it('acts at once in every phase', async (t) => {
     const bench = await Bench.open(t);
     // Long enough for each phase to be met: many samples, one a batch, measured besides.
     const measured = { ...bench.slowly(8), batch: 1, tolerance: 0.9, measure: { on: 'test', samples: 'all' } } as const;
@@ -397,7 +397,7 @@ describe('cancel', () => {
       const { cancelled } = await bench.client.request<CancelAnswer>(Method.cancel, { job });
       const took = performance.now() - begin;
       assert.ok(cancelled, phase);
-      assert.ok(took < 1000, `${phase}: ${took} ms`);
+      assert.ok(took < STALLED, `${phase}: ${took} ms`);
       assert.equal((await bench.client.ended(job)).kind, 'cancelled', phase);
       assert.deepEqual(childrenOf(bench.client.process.pid!), [], phase);
     }
@@ -408,7 +408,7 @@ describe('cancel', () => {
       if (moment === 'decoded') await bench.computing();
       const begin = performance.now();
       assert.deepEqual(await bench.client.request(Method.cancel, { job }), { cancelled: true }, moment);
-      assert.ok(performance.now() - begin < 1000, moment);
+      assert.ok(performance.now() - begin < STALLED, moment);
       assert.equal((await bench.client.ended(job)).kind, 'cancelled', moment);
       assert.deepEqual(childrenOf(bench.client.process.pid!), [], moment);
     }

@@ -16,6 +16,13 @@ import {
 import { layersUri, LAYERS_LANGUAGE } from '../../protocol/layers-uri';
 import { Method, type JobEvent, type LayersAnswer, type ServerOptions } from '../../protocol/messages';
 
+/**
+ * Milliseconds after which whoever should have answered waits for something.
+ * A second is promised, and `npm run bench:editor` measures it; here other tests
+ * run on the same cores.
+ */
+export const STALLED = 10_000;
+
 /** A plain LSP client around the built server: what any editor would do, and no editor. */
 export class LspClient {
   readonly events: JobEvent[] = [];

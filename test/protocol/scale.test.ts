@@ -22,7 +22,7 @@ import { tinyModel, tinySubject } from '../cli/subject';
 import { temporaryFolder } from '../files';
 import { deepModel, deepResult, LAYERS, runOf, writeLarge } from '../large';
 import { sampleResult } from '../results';
-import { childrenOf, LspClient } from './lsp-client';
+import { childrenOf, LspClient, STALLED } from './lsp-client';
 
 describe('a network of 5,000 layers', () => {
   it('has its summary, hints, folds, outline, hovers and warnings', async (t) => {
@@ -139,11 +139,10 @@ describe('a server with an analysis under way and a large checkpoint to list', (
     t.diagnostic(
       `longest wait ${longest.toFixed(0)} ms, for ${asked}; longest turn of the loop ${delay.toFixed(0)} ms`,
     );
-    // Ten times what it takes: the machine may be busy. How long it takes is measured by the benchmark.
-    assert.ok(longest < 1000 && delay < 1000, `${asked}: ${longest} ms, loop ${delay} ms`);
+    assert.ok(longest < STALLED && delay < STALLED, `${asked}: ${longest} ms, loop ${delay} ms`);
     const begin = performance.now();
     assert.deepEqual(await client.request<CancelAnswer>(Method.cancel, { job }), { cancelled: true });
-    assert.ok(performance.now() - begin < 1000, `${performance.now() - begin} ms`);
+    assert.ok(performance.now() - begin < STALLED, `${performance.now() - begin} ms`);
     assert.ok('summary' in (await listing));
   });
 });
