@@ -79,7 +79,7 @@ interface Pair {
 
 /** Names of the arrays in an `.npz`. */
 export async function npzNames(path: string): Promise<string[]> {
-  return withZip(path, (archive) => Promise.resolve(archive.entries.map((entry) => stem(entry.name))));
+  return withZip(path, (archive) => Promise.resolve(archive.entries.map((entry) => stem(entry.name))), 'texts');
 }
 
 /**
@@ -87,23 +87,27 @@ export async function npzNames(path: string): Promise<string[]> {
  * @throws InputError when one is not there, is no array of numbers or is damaged
  */
 export async function readNpz(path: string, names: readonly string[]): Promise<NumberArray[]> {
-  return withZip(path, async (archive) => {
-    const arrays: NumberArray[] = [];
-    for (const name of names) {
-      const entry = archive.entries.find((candidate) => stem(candidate.name) === name);
-      if (entry === undefined) {
-        const there = listNames(archive.entries.map((candidate) => stem(candidate.name)));
-        throw new InputError(`array not found: ${name} in ${path}, which holds ${there}; choose one of those`);
+  return withZip(
+    path,
+    async (archive) => {
+      const arrays: NumberArray[] = [];
+      for (const name of names) {
+        const entry = archive.entries.find((candidate) => stem(candidate.name) === name);
+        if (entry === undefined) {
+          const there = listNames(archive.entries.map((candidate) => stem(candidate.name)));
+          throw new InputError(`array not found: ${name} in ${path}, which holds ${there}; choose one of those`);
+        }
+        const source = await archive.source(entry);
+        try {
+          arrays.push(await readNpy(source));
+        } finally {
+          await source.close();
+        }
       }
-      const source = await archive.source(entry);
-      try {
-        arrays.push(await readNpy(source));
-      } finally {
-        await source.close();
-      }
-    }
-    return arrays;
-  });
+      return arrays;
+    },
+    'texts',
+  );
 }
 
 function stem(name: string): string {

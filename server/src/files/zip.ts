@@ -60,12 +60,19 @@ const MAX_COMMENT = 0xffff;
 /** A directory is held in memory; archives of a data set or a checkpoint have at most thousands of entries. */
 const MAX_DIRECTORY = 64 << 20;
 
+/** What names of entries are: paths, which must stay inside, or any texts, such as the names of arrays. */
+type EntryNames = 'paths' | 'texts';
+
 /** Opens the archive at `path` for `use` and closes it afterwards. */
-export async function withZip<T>(path: string, use: (archive: ZipArchive) => Promise<T>): Promise<T> {
+export async function withZip<T>(
+  path: string,
+  use: (archive: ZipArchive) => Promise<T>,
+  names: EntryNames = 'paths',
+): Promise<T> {
   const handle = await open(path, 'r');
   try {
     const { size } = await handle.stat();
-    const { entries } = await readDirectory(handle, path, size);
+    const { entries } = await readDirectory(handle, path, size, names);
     return await use({ path, entries, source: (entry) => entrySource(handle, path, size, entry) });
   } finally {
     await handle.close();
@@ -77,6 +84,7 @@ export async function readDirectory(
   handle: FileHandle,
   path: string,
   size: number,
+  names: EntryNames = 'paths',
 ): Promise<{ readonly entries: ZipEntry[]; readonly directory: ZipDirectory }> {
   const tailStart = Math.max(0, size - END_BYTES - MAX_COMMENT);
   const tail = await view(handle, path, size, tailStart, size - tailStart);
@@ -104,6 +112,7 @@ export async function readDirectory(
   if (length > MAX_DIRECTORY || count * 46 > length)
     throw damaged(path, `directory of ${length} bytes, ${count} entries`);
   const entries = parseDirectory(await view(handle, path, size, start, length), count, path, size);
+  if (names === 'paths') refuseOutside(entries, path);
   return { entries, directory: { start, length, count, end: tailStart + at, end64 } };
 }
 
@@ -145,18 +154,18 @@ function parseDirectory(directory: DataView, count: number, path: string, fileSi
   return entries;
 }
 
-/** A name inside the archive: nothing is unpacked to disk here, but what is written might be elsewhere. */
 function entryName(bytes: Uint8Array, path: string): string {
-  let name: string;
   try {
-    name = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
     throw damaged(path, `an entry's name is not UTF-8: ${Buffer.from(bytes).toString('latin1')}`);
   }
-  if (/^[/\\]|^[a-z]:|\0|(^|[/\\])\.\.([/\\]|$)/i.test(name)) {
-    throw damaged(path, `entry ${JSON.stringify(name)} leads out of it`);
-  }
-  return name;
+}
+
+/** Nothing is unpacked to disk here, but what is written might be elsewhere. */
+function refuseOutside(entries: readonly ZipEntry[], path: string): void {
+  const outside = entries.find(({ name }) => /^[/\\]|^[a-z]:|\0|(^|[/\\])\.\.([/\\]|$)/i.test(name));
+  if (outside !== undefined) throw damaged(path, `entry ${JSON.stringify(outside.name)} leads out of it`);
 }
 
 /** Entries that share bytes: a few kilobytes of them can unpack to any size. */
