@@ -68,6 +68,16 @@ const refusals: { title: string; parts: ModelParts; message: RegExp }[] = [
     message: /^opset not supported: 99 \(m\.onnx\); export the network with opset 28 or earlier/,
   },
   {
+    title: 'attention to a window',
+    parts: {
+      inputs: [['x', [1, 1, 4, 2]]],
+      outputs: ['y'],
+      opset: 28,
+      nodes: [node('Attention', ['x', 'x', 'x'], ['y'], { left_window_size: 2 })],
+    },
+    message: /^Attention: local window not supported \(node 0, m\.onnx\)/,
+  },
+  {
     title: 'an integer input',
     parts: { inputs: [['x', [4], types.INT64]], outputs: ['y'], nodes: [node('Neg', ['x'], ['y'])] },
     message: /^input type not supported: int64 \(input "x", m\.onnx\)/,

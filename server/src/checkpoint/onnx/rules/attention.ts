@@ -93,6 +93,10 @@ function masksOf(node: NodeView, batch: number, queries: number, keys: number): 
 
 const attention: Rule = (node) => {
   const b = node.builder;
+  // Absent or negative they let everything through.
+  if (node.int('left_window_size', -1) >= 0 || node.int('right_window_size', -1) >= 0) {
+    throw node.error('local window not supported');
+  }
   const query = headsApart(node, Q, 'q_num_heads');
   const join = (x: AnyNode, index: number): AnyNode => (node.has(index) ? b.concat([node.x(index), x], 2) : x);
   const keys = join(headsApart(node, K, 'kv_num_heads'), PAST_KEY);
