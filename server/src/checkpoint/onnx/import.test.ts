@@ -28,6 +28,16 @@ const refusals: { title: string; parts: ModelParts; message: RegExp }[] = [
     message: /^If: condition depends on data \(node 0, m\.onnx\); export the network without branches/,
   },
   {
+    title: 'an operator with too few inputs',
+    parts: { ...x4, nodes: [node('Add', ['x'], ['y'])] },
+    message: /^Add: input 1 missing \(node 0, m\.onnx\); the file is damaged/,
+  },
+  {
+    title: 'a sum of nothing',
+    parts: { ...x4, nodes: [node('Sum', [], ['y'])] },
+    message: /^Sum: input 0 missing/,
+  },
+  {
     title: 'a tensor from nowhere',
     parts: { ...x4, nodes: [node('Add', ['x', 'lost'], ['y'])] },
     message: /^unknown tensor: "lost", input 1 of Add \(node 0, m\.onnx\); the file is damaged/,

@@ -16,7 +16,9 @@ function refuseLegacyBroadcast(node: NodeView): void {
   }
 }
 
-const all = (node: NodeView): AnyNode[] => node.inputs.map((_, index) => node.x(index, true));
+/** All inputs; `NodeView.x` refuses what is missing of the least there must be. */
+const all = (node: NodeView, least = 1): AnyNode[] =>
+  Array.from({ length: Math.max(least, node.inputs.length) }, (_, index) => node.x(index, true));
 const allKnown = (node: NodeView, type: ElementType, combine: Combine) =>
   broadcastKnown(
     type,
@@ -28,7 +30,7 @@ const allKnown = (node: NodeView, type: ElementType, combine: Combine) =>
 function arithmetic(graph: ToNode, known?: Combine): Rule {
   const toGraph = (node: NodeView): AnyNode => {
     refuseLegacyBroadcast(node);
-    return graph(node.builder, ...all(node));
+    return graph(node.builder, ...all(node, graph.length - 1));
   };
   if (known === undefined) return compute(toGraph);
   return compute(toGraph, {
@@ -41,7 +43,7 @@ function arithmetic(graph: ToNode, known?: Combine): Rule {
 
 /** A truth value from anything; in the graph a mask of zeros and ones. */
 function truth(graph: ToNode, known: (...values: number[]) => boolean): Rule {
-  return compute((node) => graph(node.builder, ...all(node)), {
+  return compute((node) => graph(node.builder, ...all(node, graph.length - 1)), {
     type: () => 'bool',
     known: (node) => allKnown(node, 'bool', (...values) => (known(...values) ? 1 : 0)),
   });
@@ -94,7 +96,7 @@ const pow: Rule = compute(
 
 const where: Rule = compute(
   (node) => {
-    const [mask, a, b] = all(node);
+    const [mask, a, b] = all(node, 3);
     return node.builder.where(mask!, a!, b!);
   },
   {
