@@ -86,8 +86,11 @@ const enclosing = (scope: Scope): Scope[] => [...(scope.outer === null ? [] : en
 class Importer {
   private readonly builder: GraphBuilder;
   private readonly stored = new Map<string, Value>();
-  /** Whose the names of parameters are. */
-  private readonly named = new Map<string, StoredTensor>();
+  /** Names of parameters, by that in the file and the tensor that has it there. */
+  private readonly names = new Map<string, Map<StoredTensor, string>>();
+  private readonly taken = new Set<string>();
+  /** Of the main graph; made where a name is taken. */
+  private fileNames: ReadonlySet<string> | undefined;
   private readonly inputs = new Map<string, GraphNode<'input'>>();
   private readonly normalizations: Normalization[] = [];
   private readonly layers = new Map<string, PrunableLayer>();
@@ -221,15 +224,21 @@ class Importer {
 
   /** Its name in the file, unless a graph beside its own uses that too: parameters are known by their names. */
   private nameOf(tensor: StoredTensor, given: string): string {
-    const { tensors, nodes } = this.file;
-    const isFree = (name: string): boolean =>
-      !tensors.has(name) && !nodes.some(({ outputs }) => outputs.includes(name));
+    const alike = this.names.get(given) ?? new Map<StoredTensor, string>();
+    const known = alike.get(tensor);
+    if (known !== undefined) return known;
     let name = given;
-    for (let i = 2; (this.named.get(name) ?? tensor) !== tensor || (name !== given && !isFree(name)); i++) {
+    for (let i = Math.max(alike.size + 1, 2); this.taken.has(name) || (name !== given && this.isOfFile(name)); i++) {
       name = `${given} (${i})`;
     }
-    this.named.set(name, tensor);
+    this.names.set(given, alike.set(tensor, name));
+    this.taken.add(name);
     return name;
+  }
+
+  private isOfFile(name: string): boolean {
+    this.fileNames ??= new Set([...this.file.tensors.keys(), ...this.file.nodes.flatMap(({ outputs }) => outputs)]);
+    return this.fileNames.has(name);
   }
 }
 
