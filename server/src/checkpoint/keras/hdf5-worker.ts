@@ -48,9 +48,13 @@ let opened: Extent = { path: '', start: 0, size: null };
 let descriptor: number | null = null;
 let led: string | null = null;
 
+/** From then on files are the library's; before, Node loads it, since version 24 through these functions too. */
+let loaded = false;
+
 const NEW = fs.constants.O_CREAT | fs.constants.O_EXCL;
 const { openSync, fstatSync, readSync } = fs;
 fs.openSync = (path, flags, mode) => {
+  if (!loaded) return openSync(path, flags, mode);
   // The library writes what failed into a new file before it throws that.
   const isNew = typeof flags === 'number' && (flags & NEW) === NEW && /^\/tmp\/tmpfile_\w+$/.test(String(path));
   if (isNew) return openSync(path, flags, mode);
@@ -77,6 +81,7 @@ const ready = import(library).then(async (h5wasm: typeof h5) => {
   const module = await h5wasm.ready;
   // A failure is thrown, and nothing is printed.
   module.activate_throwing_error_handler();
+  loaded = true;
   Atomics.add(state, PROGRESS, 1);
   return h5wasm;
 });
