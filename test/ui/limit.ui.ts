@@ -254,7 +254,7 @@ describe('installed extension', { timeout: 480_000 }, () => {
     const data = join(workspace.folder, 'layers.csv');
     await (await panel()).getByRole('button', { name: 'Export Layers as CSV' }).click();
     await workbench.saveAs(data);
-    await until('the table', () => existsSync(data));
+    await until('the table', () => existsSync(data) && readFileSync(data).length > 0);
     assert.match(readFileSync(data, 'utf8'), /^layer,operator,shape,weights,/);
     writeFileSync(join('out', 'screenshots', 'exported-limit.svg'), svg);
   });
@@ -333,7 +333,7 @@ describe('installed extension', { timeout: 480_000 }, () => {
     const target = join(workspace.folder, 'limit.png');
     await frame.getByRole('button', { name: 'Export Limit as PNG' }).click();
     await workbench.saveAs(target);
-    await until('the picture', () => existsSync(target));
+    await until('the picture', () => existsSync(target) && readFileSync(target).length > 0);
     assert.deepEqual([...readFileSync(target).subarray(0, 4)], [0x89, 0x50, 0x4e, 0x47]);
     writeFileSync(join('out', 'screenshots', 'exported-limit.png'), readFileSync(target));
     await workbench.run('View: Close All Editors');
