@@ -88,6 +88,20 @@ const refusals: { title: string; parts: ModelParts; message: RegExp }[] = [
     message: /^Attention: local window not supported \(node 0, m\.onnx\)/,
   },
   {
+    title: 'attention with a cap and a mask, which releases of ONNX define differently',
+    parts: {
+      inputs: [
+        ['x', [1, 1, 4, 2]],
+        ['mask', [4, 4]],
+      ],
+      outputs: ['y'],
+      opset: 24,
+      nodes: [node('Attention', ['x', 'x', 'x', 'mask'], ['y'], { softcap: 2.5 })],
+    },
+    message:
+      /^Attention: softcap with a mask not supported: releases of ONNX define it differently \(node 0, m\.onnx\)/,
+  },
+  {
     title: 'an integer input',
     parts: { inputs: [['x', [4], types.INT64]], outputs: ['y'], nodes: [node('Neg', ['x'], ['y'])] },
     message: /^input type not supported: int64 \(input "x", m\.onnx\)/,

@@ -107,6 +107,9 @@ const attention: Rule = (node) => {
   const { bias, rows } = masksOf(node, batch, length, keys.shape[2]!);
   const biased = bias === null ? products : b.add(products, bias);
   const cap = node.float('softcap', 0);
+  // ONNX up to 1.20 adds the mask before the cap and 1.23 after it, both as opset 23.
+  if (cap !== 0 && bias !== null)
+    throw node.error('softcap with a mask not supported: releases of ONNX define it differently');
   const capped = cap === 0 ? biased : b.mul(b.scalar(cap), b.tanh(b.div(biased, b.scalar(cap))));
   // A row that may look at nothing gives zeros, and no 0/0 on the way.
   const shares = rows === null ? b.softmax(capped, 3) : b.mul(b.softmax(b.where(rows, capped, b.scalar(0)), 3), rows);
