@@ -96,7 +96,7 @@ const refusals: { title: string; parts: ModelParts; message: RegExp }[] = [
       ],
       outputs: ['y'],
       opset: 24,
-      nodes: [node('Attention', ['x', 'x', 'x', 'mask'], ['y'], { softcap: 2.5 })],
+      nodes: [node('Attention', ['x', 'x', 'x', 'mask'], ['y'], { softcap: { float: 2 } })],
     },
     message:
       /^Attention: softcap with a mask not supported: releases of ONNX define it differently \(node 0, m\.onnx\)/,
