@@ -247,14 +247,30 @@ describe('checkpoints of several files', () => {
     ]);
   });
 
-  it('a shard in the way is named, and nothing is written', async (t) => {
+  it('a shard of another model stays, and those of this one get its name in front', async (t) => {
     const folder = temporaryFolder(t, { ...files, 'out/m-2-of-2.safetensors': 'old' });
+    const target = join(folder, 'out/model.safetensors.index.json');
+    const companions = await prunedCopy(join(folder, 'in/model.safetensors.index.json'), target, masks);
+    assert.deepEqual(
+      companions.map((path) => basename(path)),
+      ['model.m-1-of-2.safetensors', 'model.m-2-of-2.safetensors'],
+    );
+    assert.equal(readFileSync(join(folder, 'out/m-2-of-2.safetensors'), 'utf8'), 'old');
+  });
+
+  it('where that name is taken too it is named, and nothing is written', async (t) => {
+    const taken = { 'out/m-2-of-2.safetensors': 'old', 'out/model.m-2-of-2.safetensors': 'older' };
+    const folder = temporaryFolder(t, { ...files, ...taken });
     const target = join(folder, 'out/model.safetensors.index.json');
     await assert.rejects(prunedCopy(join(folder, 'in/model.safetensors.index.json'), target, masks), {
       name: 'InputError',
-      message: `file exists: ${join(folder, 'out/m-2-of-2.safetensors')}; choose another name, or allow it to be replaced with --force`,
+      message: `file exists: ${join(folder, 'out/model.m-2-of-2.safetensors')}; choose another name, or allow it to be replaced with --force`,
     });
-    assert.deepEqual(readdirSync(join(folder, 'out')).sort(), ['m-2-of-2.safetensors', 'other']);
+    assert.deepEqual(readdirSync(join(folder, 'out')).sort(), [
+      'm-2-of-2.safetensors',
+      'model.m-2-of-2.safetensors',
+      'other',
+    ]);
   });
 
   const topology = (quantization: object): string =>

@@ -223,9 +223,10 @@ const mistakes: readonly {
     args: ['-o', 'sub/mlp.safetensors.index.json', '--force'],
     prepare: (folder) => {
       mkdirSync(join(folder, 'sub'));
-      symlinkSync('../mlp-1.safetensors', join(folder, 'sub/mlp-1.safetensors'));
+      writeFileSync(join(folder, 'sub/mlp-1.safetensors'), 'of another model');
+      symlinkSync('../mlp-1.safetensors', join(folder, 'sub/mlp.mlp-1.safetensors'));
     },
-    says: /^file is an input: .*sub\/mlp-1\.safetensors; choose another place, it would be overwritten$/,
+    says: /^file is an input: .*sub\/mlp\.mlp-1\.safetensors; choose another place, it would be overwritten$/,
   },
   {
     what: 'a shard in the way',
