@@ -11,6 +11,9 @@ import { buildProduct, root } from './build.mjs';
 import { packageExtension } from './package.mjs';
 import { installRig } from './vscode-rig.mjs';
 
+/** Each has a workbench of its own. */
+const uiSuites = ['limit', 'features'];
+
 /** Bundles what runs in an editor or drives one into `out/test`. */
 export async function buildForEditor(entryPoints) {
   await build({
@@ -57,21 +60,21 @@ async function runHost(name, env) {
   }
 }
 
-async function runUi(env) {
-  const { lines } = await run(['--test', '--test-reporter=tap', join('out', 'test', 'limit.ui.cjs')], env);
-  const count = (name) => Number(lines.findLast((line) => line.startsWith(`# ${name} `))?.split(' ')[2] ?? NaN);
+async function runUi(name, env) {
+  const { lines } = await run(['--test', '--test-reporter=tap', join('out', 'test', `${name}.ui.cjs`)], env);
+  const count = (what) => Number(lines.findLast((line) => line.startsWith(`# ${what} `))?.split(' ')[2] ?? NaN);
   const [passed, failed] = [count('pass'), count('fail') + count('cancelled')];
   return Number.isNaN(passed + failed) || passed + failed === 0 ? { passed: 0, failed: 1 } : { passed, failed };
 }
 
 /** Everything about the editor, from a fresh build. */
-export async function runEditorTests({ only } = {}) {
+export async function runEditorTests({ only, ui } = {}) {
   await buildProduct();
   await buildForEditor([
     { in: 'test/extension/index.ts', out: 'suite/index' },
     { in: 'test/extension/code-server.host.ts', out: 'code-server.host' },
     { in: 'test/extension/electron.host.ts', out: 'electron.host' },
-    { in: 'test/ui/limit.ui.ts', out: 'limit.ui' },
+    ...uiSuites.map((name) => ({ in: `test/ui/${name}.ui.ts`, out: `${name}.ui` })),
   ]);
   const total = { passed: 0, failed: 0 };
   const add = ({ passed, failed }) => {
@@ -93,14 +96,15 @@ export async function runEditorTests({ only } = {}) {
   if (only !== 'host') {
     const vsix = await packageExtension('linux-x64');
     if (!existsSync(vsix)) throw new Error(`package not written: ${vsix}`);
-    add(await runUi({ ...env, PRUNING_LIMIT_VSIX: vsix }));
+    for (const name of uiSuites.filter((one) => ui === undefined || one === ui))
+      add(await runUi(name, { ...env, PRUNING_LIMIT_VSIX: vsix }));
   }
   return total;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const only = process.argv.find((argument) => argument.startsWith('--only='))?.slice('--only='.length);
-  const total = await runEditorTests({ only });
+  const option = (name) => process.argv.find((one) => one.startsWith(`--${name}=`))?.slice(name.length + 3);
+  const total = await runEditorTests({ only: option('only'), ui: option('ui') });
   console.log(JSON.stringify(total));
   process.exitCode = total.failed > 0 ? 1 : 0;
 }
