@@ -1,11 +1,13 @@
 // Bundles every process of the product into dist/ and, with --tests, every
 // test file into out/test/. Packages with native parts stay outside.
 import { build } from 'esbuild';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import wabt from 'wabt';
+import { hdf5Binary } from './hdf5.mjs';
+import { notices, packagesOf } from './notices.mjs';
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -57,7 +59,7 @@ export const node = {
   format: 'cjs',
   sourcemap: true,
   logLevel: 'warning',
-  external: ['vscode', 'onnxruntime-node', 'onnxruntime-common', 'onnxruntime-web', 'h5wasm'],
+  external: ['vscode', 'onnxruntime-node', 'onnxruntime-common', 'onnxruntime-web'],
   absWorkingDir: root,
   plugins: [scriptSources, webAssemblyText],
 };
@@ -99,20 +101,38 @@ export async function buildProduct() {
     cli: 'server/src/cli.ts',
   };
   const present = Object.fromEntries(Object.entries(entries).filter(([, file]) => existsSync(join(root, file))));
-  await build({ ...node, entryPoints: present, outdir: 'dist', minifySyntax: true });
+  const made = [await build({ ...node, entryPoints: present, outdir: 'dist', minifySyntax: true, metafile: true })];
+  made.push(
+    await build({
+      ...node,
+      entryPoints: { hdf5: 'h5wasm/node' },
+      format: 'esm',
+      banner: { js: '// h5wasm; its WebAssembly was moved into hdf5.wasm.' },
+      outExtension: { '.js': '.mjs' },
+      outdir: 'dist',
+      minify: true,
+      sourcemap: false,
+      metafile: true,
+      plugins: [hdf5Binary(join(root, 'dist'))],
+    }),
+  );
   // Python's grammar and what reads it.
   mkdirSync(join(root, 'dist/wasm'), { recursive: true });
+  const copied = ['node_modules/@vscode/tree-sitter-wasm'];
   for (const name of ['tree-sitter.wasm', 'tree-sitter-python.wasm']) {
     copyFileSync(join(root, 'node_modules/@vscode/tree-sitter-wasm/wasm', name), join(root, 'dist/wasm', name));
   }
   // The image decoders look for their code beside their script, which is now in dist/.
   for (const name of ['jpeg-turbo', 'lodepng', 'webp']) {
-    copyFileSync(join(root, `node_modules/@cwasm/${name}/${name}.wasm`), join(root, `dist/${name}.wasm`));
+    const from = `node_modules/@cwasm/${name}`;
+    copyFileSync(join(root, from, `${name}.wasm`), join(root, `dist/${name}.wasm`));
+    copied.push(from);
   }
   const webviews = filesUnder(join(root, 'media/src'), '.main.ts');
   if (webviews.length > 0) {
-    await build({
+    const view = await build({
       bundle: true,
+      metafile: true,
       platform: 'browser',
       target: 'es2022',
       format: 'iife',
@@ -125,7 +145,10 @@ export async function buildProduct() {
       })),
       outdir: 'dist/media',
     });
+    made.push(view);
   }
+  const bundled = packagesOf(made.map(({ metafile }) => metafile));
+  writeFileSync(join(root, 'dist/THIRD-PARTY-NOTICES.txt'), notices(root, [...bundled, ...copied]));
 }
 
 /** Test files → out/test, same tree, `.cjs`. */

@@ -59,10 +59,6 @@ export async function packageExtension(target) {
   const parts = binaries === null ? webAssembly : ['dist', `bin/napi-v6/${binaries}`];
   for (const part of parts) copy(`${runtime}/${part}`);
   copy(`${common}/dist/cjs`);
-  // HDF5 is a package of modules and cannot be bundled into scripts.
-  const hdf5 = 'node_modules/h5wasm';
-  copy(`${hdf5}/dist/node`);
-  copy(`${hdf5}/LICENSE.txt`);
   for (const part of parts) {
     const path = join(stage, runtime, part);
     if (existsSync(path) && (!statSync(path).isDirectory() || readdirSync(path).length > 0)) continue;
@@ -76,14 +72,9 @@ export async function packageExtension(target) {
   // What their install scripts need is of no use in a package.
   write(runtime, pick(runtimePackage, ['name', 'version', 'license', 'main', 'exports'], { dependencies: versions }));
   write(common, pick(commonPackage, ['name', 'version', 'license', 'main', 'exports']));
-  write(hdf5, pick(read(hdf5), ['name', 'version', 'license', 'type', 'exports']));
   const manifest = read('.');
   // Everything else is bundled into dist/.
-  const dependencies = {
-    [runtimePackage.name]: runtimePackage.version,
-    ...versions,
-    h5wasm: manifest.dependencies.h5wasm,
-  };
+  const dependencies = { [runtimePackage.name]: runtimePackage.version, ...versions };
   const unshipped = ['private', 'scripts', 'devDependencies', 'bin'];
   write('.', {
     ...pick(

@@ -68,6 +68,8 @@ connection.onInitialize((params: InitializeParams): InitializeResult => {
     hasConfiguration: () => params.capabilities.workspace?.configuration === true,
   };
   connection.onInitialized(() => {
+    // Whoever starts the server is about to open a checkpoint.
+    listing.warm();
     if (!params.capabilities.workspace?.workspaceFolders) return;
     connection.workspace.onDidChangeWorkspaceFolders(({ added, removed }) => {
       const gone = new Set(removed.map(({ uri }) => uri));

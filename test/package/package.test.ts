@@ -1,7 +1,7 @@
 /** Packages as they are installed: unpacked where no other module is near, and run. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -48,6 +48,20 @@ describe(`package for ${target}`, () => {
   it('opens what needs a library of its own', () => {
     const keras = command('inspect', join(root, 'test/checkpoints/files/sequential.keras'));
     assert.ok((keras['layers'] as unknown[]).length > 0);
+  });
+
+  it('gives the licences of what is bundled along', () => {
+    const notices = readFileSync(join(folder, 'extension/dist/THIRD-PARTY-NOTICES.txt'), 'utf8');
+    for (const [name, words] of [
+      ['vscode-languageclient', 'MIT'],
+      ['protobufjs', 'Redistribution and use in source and binary forms'],
+      ['h5wasm', 'The HDF Group'],
+      ['@cwasm/webp', 'MIT'],
+      ['d3-scale', 'ISC'],
+    ] as const) {
+      const own = notices.split('='.repeat(72)).find((part) => part.trimStart().startsWith(`${name} `));
+      assert.ok(own?.includes(words), name);
+    }
   });
 
   it('holds one runtime and no sources', () => {

@@ -33,8 +33,8 @@ const IDLE = 60_000;
 /**
  * Lists checkpoints and data sets in a process of its own, one after the other, so that its
  * starter answers while a large one is read or unpacked and a file that ends the process
- * costs its own listing alone. The process is started for the first and ends
- * when nothing was asked for a while.
+ * costs its own listing alone. The process is started for the first, unless
+ * `warm` was quicker, and ends when nothing was asked for a while.
  */
 export class ListingProcess {
   private child: ChildProcess | undefined;
@@ -59,6 +59,13 @@ export class ListingProcess {
   /** @throws {InputError} when the data set cannot be read, {AnalysisError} when the process did not survive it */
   data(path: string, split: Split): Promise<DatasetFacts> {
     return this.ask({ path, split }) as Promise<DatasetFacts>;
+  }
+
+  /** Starts the process, so that the first question need not wait for that. */
+  warm(): void {
+    if (this.disposed) return;
+    this.child ??= this.start();
+    this.proceed();
   }
 
   private ask(question: Omit<ListingQuestion, 'id'>): Promise<CheckpointSummary | DatasetFacts> {

@@ -1,6 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads';
@@ -174,10 +173,11 @@ function start(): Thread {
   return thread;
 }
 
-/** The thread's source has no place of its own from which the package could be found. */
+/** The library as the build lays it down: beside the bundles, or in dist/ of the project whose test this is. */
 function libraryUrl(): string {
-  const folders = createRequire(__filename).resolve.paths('h5wasm') ?? [];
-  const found = folders.map((folder) => join(folder, 'h5wasm/dist/node/hdf5_hl.js')).find((path) => existsSync(path));
-  if (found === undefined) throw new Error(`h5wasm not found in ${folders.join(', ')}`);
-  return pathToFileURL(found).href;
+  for (let folder = __dirname, below = ''; folder !== below; below = folder, folder = dirname(folder)) {
+    const found = [folder, join(folder, 'dist')].map((at) => join(at, 'hdf5.mjs')).find((path) => existsSync(path));
+    if (found !== undefined) return pathToFileURL(found).href;
+  }
+  throw new Error(`hdf5.mjs not found beside ${__filename}; build or install again`);
 }
