@@ -174,6 +174,13 @@ export interface PathPoint {
   readonly linear: number;
   /** ½ dᵀHd. */
   readonly quadratic: number;
+  /** μ(‖wᵏ‖₁ − ‖w*‖₁), which `linear` counts and `loss` does not; absent without a penalty. */
+  readonly penalty?: number;
+}
+
+/** Rise of the loss of the data that the quadratic model predicts: without the penalty, as it is measured. */
+export function predictedRise({ linear, quadratic, penalty = 0 }: PathPoint): number {
+  return linear - penalty + quadratic;
 }
 
 /** The pruned network at one sparsity, on the samples of a split. */

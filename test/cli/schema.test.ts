@@ -86,6 +86,7 @@ const resultDefinitions = {
     accuracy: r,
     linear: r,
     quadratic: r,
+    penalty: 'optional',
   } satisfies Properties<PathPoint>,
   measuredSplit: {
     split: r,

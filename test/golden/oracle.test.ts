@@ -90,7 +90,7 @@ for (const name of oracleNames) {
       await evaluator.dispose();
       await operator.dispose();
       golden.path.forEach((wanted, i) => {
-        const point = path.points[i]!;
+        const point = path[i]!;
         close(point.R, wanted.R, 1e-6);
         close(point.loss, wanted.loss, 1e-5);
         close(point.linear, wanted.linear, 1e-4);

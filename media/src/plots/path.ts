@@ -1,6 +1,6 @@
 import { t } from '@vscode/l10n';
 import * as Plot from '@observablehq/plot';
-import type { PartialResult } from '../../../protocol/analysis';
+import { predictedRise, type PartialResult } from '../../../protocol/analysis';
 import { percent, significant } from '../../../protocol/numbers';
 import { table, type Column } from '../table';
 import { color, decades, decadeTick, frame, legend, operatorColor, percentTick, type Figure } from './figure';
@@ -36,7 +36,14 @@ const columns: Column<Row>[] = [
   { label: 'to', value: (row) => row.high, text: (value) => percent(value, 2) },
 ];
 
-const rise = (result: PartialResult) => result.path.map((row) => ({ ...row, increase: row.loss - result.loss }));
+/** Of the data's loss: an L1 penalty is left out of both, as it is of the curves of other samples. */
+const rise = (result: PartialResult) =>
+  result.path.map((row) => ({
+    ...row,
+    increase: row.loss - result.loss,
+    linear: row.linear - (row.penalty ?? 0),
+    predicted: predictedRise(row),
+  }));
 
 function rows(result: PartialResult): Row[] {
   const path = rise(result).map((point) => ({ ...point, samples: 'analysis', error: null, low: null, high: null }));
@@ -102,7 +109,7 @@ export const lossFigure: Figure = {
   name: 'loss',
   title: t('Loss when pruned at once'),
   caption: t(
-    'Rise of the loss without retraining. Where measured and predicted part by a factor of two, the quadratic model ends; a limit beyond that edge is an extrapolation. Bars at ε: up to where the measured loss stays within it, with the 95 % interval.',
+    'Rise of the loss without retraining. Where measured and predicted, with the penalty in both if it was trained with one, part by a factor of two, the quadratic model ends; a limit beyond that edge is an extrapolation. Bars at ε: up to where the measured loss stays within it, with the 95 % interval.',
   ),
 
   ready,
@@ -116,7 +123,7 @@ export const lossFigure: Figure = {
     const along = (at: (point: (typeof points)[number]) => number) =>
       positive(visible(points).map((point) => ({ sparsity: point.sparsity, y: at(point) })));
     const own = along(({ increase }) => increase);
-    const predicted = along(({ linear, quadratic }) => linear + quadratic);
+    const predicted = along(({ predicted }) => predicted);
     const curves = result.measured.map((split) => ({ split: split.split, points: positive(visible(riseOf(split))) }));
     const epsilon = result.epsilon.value;
     const heights = [...own, ...predicted, ...curves.flatMap((curve) => curve.points)].map(({ y }) => y);

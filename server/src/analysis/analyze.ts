@@ -30,7 +30,7 @@ import { LimitStudy, TRACE_PRODUCTS, type StudyUpdate } from './limit-study';
 import { CURVE_POINTS, measureSplit, NARROWING_POINTS, openSplits, type SplitSamples } from './measure';
 import { MemoryGuard } from './memory';
 import { Operators } from './operators';
-import { measurePath, type MeasuredPath } from './path';
+import { measurePath } from './path';
 import { Progress } from './progress';
 import { openSubject, type Subject } from './subject';
 import { inputsChanged, validityWarnings } from './warnings';
@@ -354,9 +354,9 @@ class Analysis {
     }
   }
 
-  private judge({ points, penaltyChanges }: MeasuredPath, headline: LimitResult): void {
+  private judge(points: readonly PathPoint[], headline: LimitResult): void {
     const noise = NOISE_SHARE * this.epsilon;
-    const comparison = comparePath(points, this.dense.loss, (point) => penaltyChanges[points.indexOf(point)]!);
+    const comparison = comparePath(points, this.dense.loss);
     const edge = edgeOfValidity(comparison, noise);
     this.edge = edge?.sparsity ?? null;
     this.validity = validityWarnings(edge, stationarity(points, headline.sparsity, noise), headline);

@@ -4,12 +4,6 @@ import type { Magnitudes } from '../limit/magnitudes';
 import type { Evaluator } from './evaluator';
 import type { Subject } from './subject';
 
-export interface MeasuredPath {
-  readonly points: readonly PathPoint[];
-  /** μ(‖wᵏ‖₁ − ‖w*‖₁) at each point: pruning only moves weights to zero, so it is −μ‖d‖₁. */
-  readonly penaltyChanges: readonly number[];
-}
-
 /** Points whose quadratic terms share one pass over the data. */
 const POINTS_PER_PASS = 4;
 
@@ -33,40 +27,38 @@ export async function measurePath(
   sparsities: readonly number[],
   l1: number,
   onPoint: (points: readonly PathPoint[]) => void | Promise<void>,
-): Promise<MeasuredPath> {
+): Promise<PathPoint[]> {
   const { weights, samples } = subject;
   const points: PathPoint[] = [];
-  const penaltyChanges: number[] = [];
   for (let first = 0; first < sparsities.length; first += POINTS_PER_PASS) {
     const group = sparsities.slice(first, first + POINTS_PER_PASS);
-    const measured: (Omit<PathPoint, 'quadratic'> & { penaltyChange: number })[] = [];
+    const measured: Omit<PathPoint, 'quadratic'>[] = [];
     const displacements: Float32Array[] = [];
     for (const sparsity of group) {
       const pruned = prunedWeights(subject, magnitudes, sparsity);
       const { loss, correct } = await evaluator.evaluate(pruned);
       const displacement = pruned.map((x, i) => x - weights[i]!);
       displacements.push(displacement);
-      const penaltyChange = -l1 * absoluteSum(displacement);
+      // Pruning only moves weights to zero.
+      const penalty = -l1 * absoluteSum(displacement);
       measured.push({
-        penaltyChange,
         sparsity,
         R: norm(displacement),
         loss,
         accuracy: correct / samples,
-        linear: dot(gradient, displacement) + penaltyChange,
+        linear: dot(gradient, displacement) + penalty,
+        ...(l1 > 0 && { penalty }),
       });
     }
     const products = await operator.apply(displacements);
-    measured.forEach(({ penaltyChange, ...point }, i) => {
+    measured.forEach((point, i) => {
       const whole = { ...point, quadratic: dot(products[i]!, displacements[i]!) / 2 };
       // What overflows float32 was not measured.
-      if (!Object.values(whole).every(Number.isFinite)) return;
-      points.push(whole);
-      penaltyChanges.push(penaltyChange);
+      if (Object.values(whole).every(Number.isFinite)) points.push(whole);
     });
     await onPoint(points);
   }
-  return { points, penaltyChanges };
+  return points;
 }
 
 /** wᵏ at a sparsity, as one vector. */

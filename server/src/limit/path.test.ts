@@ -76,7 +76,7 @@ test('the edge: noise agrees, opposite signs and infinities do not, and it does 
 });
 
 test('a penalty that the prediction counts is added to the measurement', () => {
-  const [point] = comparePath([path[3]!], 0.0144, (at) => -0.01 * at.sparsity);
+  const [point] = comparePath([{ ...path[3]!, penalty: -0.009 }], 0.0144);
   assert.ok(Math.abs(point!.measured - (0.0184 - 0.009)) < 1e-12);
   assert.ok(Math.abs(point!.predicted - 0.0138) < 1e-12);
 });

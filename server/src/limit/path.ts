@@ -62,18 +62,13 @@ export interface PathComparison {
 }
 
 /**
- * Measured and predicted rise of the same loss. `PathPoint.linear` counts the L1
- * penalty when the network was trained with one, `PathPoint.loss` never does:
- * `penaltyChange` gives μ(‖wᵏ‖₁ − ‖w*‖₁) at a point to make up for it.
+ * Measured and predicted rise of the same loss, with the L1 penalty when the network
+ * was trained with one.
  */
-export function comparePath(
-  points: readonly PathPoint[],
-  denseLoss: number,
-  penaltyChange: (point: PathPoint) => number = () => 0,
-): PathComparison[] {
+export function comparePath(points: readonly PathPoint[], denseLoss: number): PathComparison[] {
   return points.map((point) => ({
     sparsity: point.sparsity,
-    measured: point.loss - denseLoss + penaltyChange(point),
+    measured: point.loss - denseLoss + (point.penalty ?? 0),
     predicted: point.linear + point.quadratic,
   }));
 }

@@ -103,9 +103,12 @@ warning: layer layer1.0.downsample.block.conv2.weight vanishes at the limit: all
     ]);
   });
 
-  it('says that the prediction counts a penalty and the measurement does not', () => {
-    const text = resultText({ ...sampleResult, options: { ...sampleResult.options, l1: 1e-4 } }, Infinity);
-    assert.match(text.replaceAll('\n', ' '), /Predicted ΔL counts the penalty μ‖w‖₁, .* up to 83\.8 %: the edge/);
+  it('says that a penalty is counted where measured and predicted are compared, and leaves it out of both', () => {
+    const path = sampleResult.path.map((point) => ({ ...point, linear: point.linear - 0.01, penalty: -0.01 }));
+    const text = resultText({ ...sampleResult, path, options: { ...sampleResult.options, l1: 1e-4 } }, Infinity);
+    assert.match(text.replaceAll('\n', ' '), /With the penalty μ‖w‖₁ in both, .* up to 83\.8 %: the edge/);
+    const table = (all: string) => /sparsity +distance[^]*?\n\S/.exec(all)![0];
+    assert.equal(table(text), table(resultText(sampleResult, Infinity)));
   });
 
   it('speaks of the limit itself when it is resolved', () => {

@@ -1,4 +1,11 @@
-import type { AnalysisResult, CheckpointSummary, LayerLimits, LimitResult, OwnLimit } from '../../../protocol/analysis';
+import {
+  predictedRise,
+  type AnalysisResult,
+  type CheckpointSummary,
+  type LayerLimits,
+  type LimitResult,
+  type OwnLimit,
+} from '../../../protocol/analysis';
 import {
   criterionText,
   duration,
@@ -204,10 +211,9 @@ function shareText(share: number | null): string {
 }
 
 function pathTable({ path, loss, validity, options }: AnalysisResult, width: number): string[] {
-  // Measured is the loss of the data, predicted is L + μ‖w‖₁ when there is a penalty.
   const agreement =
     options.l1 > 0
-      ? 'Predicted ΔL counts the penalty μ‖w‖₁, measured ΔL does not; with it in both they agree'
+      ? 'With the penalty μ‖w‖₁ in both, which this table leaves out, measured and predicted ΔL agree'
       : 'Measured and predicted ΔL agree';
   const edge =
     validity.edge === null
@@ -219,7 +225,7 @@ function pathTable({ path, loss, validity, options }: AnalysisResult, width: num
         right('sparsity', path, ({ sparsity }) => percent(sparsity, depthDigits(sparsity))),
         right('distance', path, ({ R }) => significant(R), { expendable: 1 }),
         right('measured ΔL', path, (point) => significant(point.loss - loss)),
-        right('predicted ΔL', path, ({ linear, quadratic }) => significant(linear + quadratic)),
+        right('predicted ΔL', path, (point) => significant(predictedRise(point))),
         right('accuracy', path, ({ accuracy }) => percent(accuracy, 2)),
       ],
       width,
