@@ -10,6 +10,7 @@ import { attempt } from './failures';
 import { NATIVE, PORTABLE, WEB_ASSEMBLY, type OnnxDialect } from './onnx/dialect';
 import { emitGraph } from './onnx/emit';
 import { loadNative, loadWebAssembly, platform, type OrtRuntime } from './ort-runtime';
+import { findUncopied, putSequenceFirst, runUncopied } from './uncopied';
 
 /** Execution providers of onnxruntime. */
 export type OrtProvider = Exclude<Provider, 'tfjs'>;
@@ -83,8 +84,10 @@ async function compile(
   options: CompileOptions = {},
 ): Promise<CompiledGraph> {
   const { bytes, feeds } = emitGraph(graph, options.parameters, { dialect });
+  // With parameters inside, the bytes would be too many to copy for it.
+  const uncopied = provider === 'cpu' && options.parameters === undefined && (await canRunUncopied(runtime));
   const session = await attempt('onnxruntime', 'compile the graph', () =>
-    runtime.library.InferenceSession.create(bytes, {
+    runtime.library.InferenceSession.create(uncopied ? putSequenceFirst(bytes) : bytes, {
       executionProviders: [provider],
       // An op without a kernel there is an error and not a copy to the host and back.
       ...(provider === 'webgpu' && { extra: { session: { disable_cpu_ep_fallback: '1' } } }),
@@ -97,7 +100,7 @@ async function compile(
     }),
   );
   const results = new Map(graph.outputs.map(({ name, node }) => [name, node.shape]));
-  return new OrtGraph(runtime, session, feeds, results);
+  return new OrtGraph(runtime, session, uncopied, feeds, results);
 }
 
 let knownBlock: Promise<number> | undefined;
@@ -108,10 +111,17 @@ async function dialectOf(provider: OrtProvider, { library }: OrtRuntime): Promis
   return provider === 'wasm' ? WEB_ASSEMBLY : PORTABLE;
 }
 
+let uncopiedRuns: Promise<boolean> | undefined;
+
+function canRunUncopied({ library }: OrtRuntime): Promise<boolean> {
+  return (uncopiedRuns ??= findUncopied(library));
+}
+
 class OrtGraph implements CompiledGraph {
   constructor(
     private readonly runtime: OrtRuntime,
     private readonly session: InferenceSession,
+    private readonly uncopied: boolean,
     readonly feeds: ReadonlyMap<string, Shape>,
     private readonly results: ReadonlyMap<string, Shape>,
   ) {}
@@ -126,13 +136,34 @@ class OrtGraph implements CompiledGraph {
       if (value?.length !== elementCount(shape)) {
         throw new AnalysisError(`feed ${name}: ${value?.length ?? 'no'} values for shape [${shape.join(', ')}]`);
       }
-      tensors[name] = new this.runtime.library.Tensor('float32', value, shape);
+      tensors[name] = this.tensor(value, shape);
     }
+    return this.uncopied ? this.runUncopied(tensors, into) : this.runCopied(tensors, into);
+  }
+
+  private async runUncopied(
+    tensors: Record<string, Tensor>,
+    into: ReadonlyMap<string, Float32Array>,
+  ): Promise<ReadonlyMap<string, Float32Array>> {
+    const values = new Map(
+      [...this.results].map(([name, shape]) => [name, into.get(name) ?? new Float32Array(elementCount(shape))]),
+    );
+    const outputs = Object.fromEntries(
+      [...this.results].map(([name, shape]) => [name, this.tensor(values.get(name)!, shape)]),
+    );
+    await attempt('onnxruntime', 'run the graph', () => runUncopied(this.session, tensors, outputs));
+    return values;
+  }
+
+  private async runCopied(
+    tensors: Record<string, Tensor>,
+    into: ReadonlyMap<string, Float32Array>,
+  ): Promise<ReadonlyMap<string, Float32Array>> {
     const { writesInto } = this.runtime;
     const fetches = Object.fromEntries(
       [...this.results].map(([name, shape]) => {
         const value = writesInto ? into.get(name) : undefined;
-        return [name, value === undefined ? null : new this.runtime.library.Tensor('float32', value, shape)];
+        return [name, value === undefined ? null : this.tensor(value, shape)];
       }),
     );
     const results = await attempt('onnxruntime', 'run the graph', () => this.session.run(tensors, fetches));
@@ -144,6 +175,10 @@ class OrtGraph implements CompiledGraph {
         return [name, target ?? value];
       }),
     );
+  }
+
+  private tensor(value: Float32Array, shape: Shape): Tensor {
+    return new this.runtime.library.Tensor('float32', value, shape);
   }
 
   async dispose(): Promise<void> {
