@@ -63,6 +63,8 @@ export interface AnalysisOptions {
   readonly data: DataOptions;
   /** Studies the diagonal block of every layer by itself, after the limits; absent when it is not asked. */
   readonly layerLimits?: true;
+  /** Studies the limit on fewer samples, after the limits, and what all samples would say; absent when it is not asked. */
+  readonly sampleSizes?: true;
   /** Measures the pruned network at many sparsities, after the limits; absent when it is not asked. */
   readonly measure?: MeasureOptions;
   /** Name of the network of weights alone; the one that fits when absent. */
@@ -245,6 +247,45 @@ export interface LayerLimits {
   readonly layers: readonly OwnLimit[];
 }
 
+/** The limit at one number of samples. */
+export interface SizeLimit {
+  readonly samples: number;
+  /** Parts of that many samples that the chosen ones were cut into; the limit is the mean of theirs. */
+  readonly parts: number;
+  readonly sparsity: number;
+  /** 95 %: brackets, random probes, and which samples of the data set were drawn. */
+  readonly interval: Interval;
+}
+
+/** What smaller numbers of samples say of a larger one, whose limit was computed too. */
+export interface HeldBackLimit {
+  /** The largest number that was used. */
+  readonly from: number;
+  readonly samples: number;
+  /** What they say. */
+  readonly interval: Interval;
+  /** Whether the limit that was computed there may lie between the two extremes, by the errors of both. */
+  readonly covered: boolean;
+}
+
+/** The limit as a function of the number of samples, with ε as it is for all that were chosen. */
+export interface SampleSizes {
+  readonly operator: CurvatureKind;
+  /** Ascending; the last is the number that was chosen. */
+  readonly sizes: readonly SizeLimit[];
+  readonly heldBack: readonly HeldBackLimit[];
+  /** What the whole data set would say; null where it was chosen, and where nothing holds. */
+  readonly whole: {
+    readonly samples: number;
+    readonly interval: Interval;
+    /**
+     * `growth`: by the two extremes, that what is kept stays and that it goes on to
+     * rise as it did. `trace`: its lower end is the bound that the trace sets.
+     */
+    readonly by: 'growth' | 'trace';
+  } | null;
+}
+
 export interface LayerResult {
   /** Name of the weight tensor in the checkpoint. */
   readonly name: string;
@@ -314,6 +355,8 @@ export interface AnalysisResult {
   readonly path: readonly PathPoint[];
   /** By operator, the headline's first; empty when it was not asked for. */
   readonly layerLimits: readonly LayerLimits[];
+  /** By operator, the headline's first; absent when it was not asked for. */
+  readonly sampleSizes?: readonly SampleSizes[];
   /** The test split first; empty when it was not asked for. */
   readonly measured: readonly MeasuredSplit[];
   readonly validity: {
@@ -344,6 +387,7 @@ export type Phase =
   | 'ggn'
   | 'path'
   | 'layers'
+  | 'sizes'
   | 'measuring'
   | 'reporting'
   | 'pruning';

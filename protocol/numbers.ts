@@ -1,5 +1,5 @@
 import { t } from '@vscode/l10n';
-import type { Interval, LimitResult, OneShotLimit } from './analysis';
+import type { Interval, LimitResult, OneShotLimit, SampleSizes } from './analysis';
 
 /**
  * How quantities are written, the same in the editor, the panel and the
@@ -117,8 +117,37 @@ export function criterionText({ criterion, tolerance }: Pick<OneShotLimit, 'crit
 }
 
 /** `93.2 % (91.4–94.1 %)`. */
-export function oneShotText({ sparsity, interval }: OneShotLimit): string {
+export function oneShotText({ sparsity, interval }: Pick<OneShotLimit, 'sparsity' | 'interval'>): string {
   return `${percent(sparsity, digitsFor(interval[1] - interval[0]) + 1)} (${percentRange(interval)})`;
+}
+
+/** What the limit on fewer samples says of more of them. */
+export function sampleSizesText({ heldBack, whole }: SampleSizes): string {
+  const missed = heldBack.find(({ covered }) => !covered);
+  const tested =
+    missed === undefined
+      ? t('Wherever smaller numbers of samples can be held against larger ones, the limit lies where they say.')
+      : t(
+          'With {0} samples the limit does not lie where {1} and fewer say, {2}, so that their growth is not relied on.',
+          grouped(missed.samples),
+          grouped(missed.from),
+          betweenText(missed.interval),
+        );
+  if (whole === null) return tested;
+  const range = betweenText(whole.interval);
+  const said =
+    whole.by === 'growth'
+      ? t(
+          'On all {0} samples it is {1}: from what is kept growing on as it did, to its growing no more.',
+          grouped(whole.samples),
+          range,
+        )
+      : t(
+          'On all {0} samples it is {1}: from the bound that the trace sets, to what is kept growing no more.',
+          grouped(whole.samples),
+          range,
+        );
+  return `${said} ${tested}`;
 }
 
 /** Names of the two operators as the user reads them. */

@@ -12,6 +12,7 @@ export const PHASES: Readonly<Record<Phase, string>> = {
   ggn: 'Gauss–Newton',
   path: t('path'),
   layers: t('layers by themselves'),
+  sizes: t('fewer samples'),
   measuring: t('measured curve'),
   reporting: t('reporting'),
   pruning: t('pruning'),

@@ -9,6 +9,7 @@ import {
   operatorName,
   percent,
   percentRange,
+  sampleSizesText,
   significant,
 } from '../../protocol/numbers';
 import { SEVERITY } from '../../protocol/severity';
@@ -50,6 +51,10 @@ export class Summary {
       result.limits.length > 0 && limitsTable(result.limits),
       ...result.limits.map(({ operator, method }) =>
         h('p', { class: 'detail' }, `${operatorName[operator]}: ${method}.`),
+      ),
+      sampleSizeTable(result),
+      ...(result.sampleSizes ?? []).map((sizes) =>
+        h('p', { class: 'detail' }, `${operatorName[sizes.operator]}: ${sampleSizesText(sizes)}`),
       ),
       oneShotTable(result),
       warningList(result, this.openLayer),
@@ -150,6 +155,39 @@ function limitsTable(limits: readonly LimitResult[]): HTMLElement {
 }
 
 /** Up to where the measured network is still as good as asked, one column per split. */
+/** The limit on fewer samples, where that was asked. */
+function sampleSizeTable({ sampleSizes = [] }: PartialResult): HTMLElement | false {
+  const [first] = sampleSizes;
+  if (first === undefined) return false;
+  return h(
+    'table',
+    { class: 'limits' },
+    h('caption', { class: 'hidden' }, t('Limit against the number of samples')),
+    h(
+      'thead',
+      {},
+      h(
+        'tr',
+        {},
+        h('th', { scope: 'col', title: t('Means over parts of the samples; with the 95 % interval') }, t('Samples')),
+        ...sampleSizes.map(({ operator }) => h('th', { scope: 'col', class: 'number' }, operatorName[operator])),
+      ),
+    ),
+    h(
+      'tbody',
+      {},
+      ...first.sizes.map(({ samples }, i) =>
+        h(
+          'tr',
+          {},
+          h('th', { scope: 'row' }, grouped(samples)),
+          ...sampleSizes.map(({ sizes }) => h('td', { class: 'number' }, together(oneShotText(sizes[i]!)))),
+        ),
+      ),
+    ),
+  );
+}
+
 function oneShotTable({ measured }: PartialResult): HTMLElement | false {
   const splits = measured.filter(({ oneShot }) => oneShot.length > 0);
   if (splits.length === 0) return false;

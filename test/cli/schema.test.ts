@@ -7,6 +7,7 @@ import type {
   CheckpointSummary,
   CurvatureResult,
   DataOptions,
+  HeldBackLimit,
   LayerLimits,
   LayerResult,
   LayerSummary,
@@ -16,6 +17,8 @@ import type {
   MeasureOptions,
   OneShotLimit,
   PathPoint,
+  SampleSizes,
+  SizeLimit,
   TensorSummary,
   OwnLimit,
 } from '../../protocol/analysis';
@@ -40,6 +43,7 @@ const result: Properties<AnalysisResult> = {
   limits: r,
   path: r,
   layerLimits: r,
+  sampleSizes: 'optional',
   measured: r,
   validity: r,
   layers: r,
@@ -112,6 +116,9 @@ const resultDefinitions = {
   } satisfies Properties<OneShotLimit>,
   layerLimits: { operator: r, coupling: r, layers: r } satisfies Properties<LayerLimits>,
   ownLimit: { name: r, sparsity: r, interval: r, resolved: r } satisfies Properties<OwnLimit>,
+  sampleSizes: { operator: r, sizes: r, heldBack: r, whole: r } satisfies Properties<SampleSizes>,
+  sizeLimit: { samples: r, parts: r, sparsity: r, interval: r } satisfies Properties<SizeLimit>,
+  heldBackLimit: { from: r, samples: r, interval: r, covered: r } satisfies Properties<HeldBackLimit>,
   measureOptions: { on: r, testData: 'optional', samples: r } satisfies Properties<MeasureOptions>,
   layer: {
     name: r,
@@ -129,6 +136,7 @@ const resultDefinitions = {
   options: {
     data: r,
     layerLimits: 'optional',
+    sampleSizes: 'optional',
     measure: 'optional',
     architecture: 'optional',
     graph: 'optional',

@@ -10,6 +10,7 @@ import type {
   MeasuredSplit,
   PartialResult,
   PathPoint,
+  SampleSizes,
 } from '../../../protocol/analysis';
 import type { Engine } from '../engine/engine';
 import { createEngine } from '../engine/create';
@@ -32,6 +33,7 @@ import { MemoryGuard } from './memory';
 import { Operators } from './operators';
 import { measurePath } from './path';
 import { Progress } from './progress';
+import { checkSampleSizes, SIZES, smallestPart, studySampleSizes } from './sample-sizes';
 import { openSubject, type Subject } from './subject';
 import { inputsChanged, validityWarnings } from './warnings';
 
@@ -89,6 +91,7 @@ class Analysis {
   private operators!: Operators;
   private points: readonly PathPoint[] = [];
   private readonly layerLimits = new Map<CurvatureKind, LayerLimits>();
+  private readonly sampleSizes = new Map<CurvatureKind, SampleSizes>();
   private splits: readonly SplitSamples[] = [];
   private measured: readonly MeasuredSplit[] = [];
   private edge: number | null = null;
@@ -122,6 +125,7 @@ class Analysis {
     await this.progress.begin('reading', 'checkpoint and data');
     this.memory.begin();
     const subject = await openSubject(this.request, this.memory);
+    if (options.sampleSizes) checkSampleSizes(subject.samples);
     this.batching = new Batching(subject, (message) => {
       const others = this.incidents.filter(({ code }) => code !== 'batch-halved');
       if (message !== null) others.push({ code: 'batch-halved', message });
@@ -156,6 +160,7 @@ class Analysis {
       for (const kind of [...kinds].reverse()) await this.study(kind, kinds);
       await this.followPath(evaluator, gradient);
       if (options.layerLimits) for (const kind of kinds) await this.studyLayers(kind, kinds);
+      if (options.sampleSizes) for (const kind of [...kinds].reverse()) await this.studySampleSizes(kind, kinds);
     }
     if (this.splits.length > 0) await this.measureCurve(evaluator);
     await evaluator.dispose();
@@ -284,6 +289,45 @@ class Analysis {
     await this.publish();
   }
 
+  /** As much time again as the limits were given, shared by what is left as it has samples. */
+  private async studySampleSizes(kind: CurvatureKind, kinds: readonly CurvatureKind[]): Promise<void> {
+    const { tolerance, seed, steps, minutes } = this.request.options;
+    const { layout, samples, dataset, batch } = this.subject;
+    await this.progress.begin('sizes', 'compiling');
+    const end = this.clock.now() + (minutes * 60_000) / kinds.length;
+    this.progress.allow(SIZES * (TRACE_PRODUCTS + steps), end);
+    // The smallest parts would leave most of a larger batch empty.
+    const unit = smallestPart(samples);
+    const subject = unit < batch ? await this.subject.withBatch(unit) : this.subject;
+    const parts = this.operators.parts(kind, subject);
+    try {
+      const found = await studySampleSizes({
+        limit: this.limits.get(kind)!,
+        layout,
+        magnitudes: this.magnitudes,
+        epsilon: this.epsilon,
+        seed,
+        samples,
+        available: dataset.count,
+        tolerance,
+        whole: this.operators.of(kind),
+        part: (first, end) => parts.of(first, end),
+        study: (share) => {
+          const vectors = this.memory.lanczosVectors(layout.dimension);
+          const now = this.clock.now();
+          const deadline = now + share * Math.max(0, end - now);
+          return { steps: Math.min(steps, vectors - 1), vectors, deadline, now: this.clock.now };
+        },
+        announce: (message) => (this.progress.message = message),
+      });
+      this.sampleSizes.set(kind, found);
+    } finally {
+      await parts.dispose();
+    }
+    this.progress.allow(0, Infinity);
+    await this.publish();
+  }
+
   /** When the path has to begin, which takes as long as it takes: on the analysis' clock. */
   private studiesEnd(): number {
     const budget = this.request.options.minutes * 60_000;
@@ -380,6 +424,7 @@ class Analysis {
       traces: this.traces,
       path: this.points,
       layerLimits: this.kinds().flatMap((kind) => this.layerLimits.get(kind) ?? []),
+      sampleSizes: options.sampleSizes && this.kinds().flatMap((kind) => this.sampleSizes.get(kind) ?? []),
       measured: this.measured,
       validity: { edge, gradientNorm, warnings: validity },
       incidents,

@@ -27,6 +27,7 @@ export interface Findings {
   readonly traces: ReadonlyMap<CurvatureKind, TraceEstimate>;
   readonly path: AnalysisResult['path'];
   readonly layerLimits: AnalysisResult['layerLimits'];
+  readonly sampleSizes: AnalysisResult['sampleSizes'];
   readonly measured: AnalysisResult['measured'];
   readonly validity: AnalysisResult['validity'] & { readonly warnings: readonly AnalysisWarning[] };
   /** What happened to the engine. */
@@ -35,7 +36,7 @@ export interface Findings {
 
 /** The result as far as it goes: layers and warnings follow from what was found. */
 export function assemble(findings: Findings): PartialResult {
-  const { request, subject, dense, limits, layerLimits, measured, path, validity } = findings;
+  const { request, subject, dense, limits, layerLimits, sampleSizes, measured, path, validity } = findings;
   const { dataset, samples, classes, totalParameters, layout } = subject;
   const layers = layerResults(findings);
   const headline = limits[0];
@@ -50,6 +51,7 @@ export function assemble(findings: Findings): PartialResult {
     limits,
     path,
     layerLimits,
+    ...(sampleSizes && { sampleSizes }),
     measured,
     validity: { edge: validity.edge, gradientNorm: validity.gradientNorm },
     layers,

@@ -1,7 +1,7 @@
 import type { CurvatureKind } from '../../../protocol/analysis';
 import type { StudiedOperator } from './limit-study';
 
-/** Whose products they are: the kind, of a diagonal block its layers, and how the samples are summed. */
+/** Whose products they are: the kind, of a diagonal block its layers, of a part of the samples which, and how they are summed. */
 export type JournalledOperator = `${CurvatureKind}${'' | ` of ${string}`}${'' | ' reordered'}`;
 
 /** Products of one `apply`, as they were computed. */
@@ -67,8 +67,8 @@ export class RecalledOperator implements DisposableOperator {
     private readonly clock: AnalysisClock,
     /** Told of recalled products; the operator itself tells of those it makes. */
     private readonly onRecalled: (products: number) => void | Promise<void> = () => undefined,
-    /** The layers of a diagonal block; the products of one are not those of another, though the vectors may be the same. */
-    private readonly layers?: readonly string[],
+    /** Which part of the whole it is, if it is one: the products of one are not those of another, though the vectors may be the same. */
+    private readonly part?: string,
   ) {}
 
   get kind(): CurvatureKind {
@@ -92,7 +92,7 @@ export class RecalledOperator implements DisposableOperator {
   }
 
   private get name(): CurvatureKind | `${CurvatureKind} of ${string}` {
-    return this.layers === undefined ? this.kind : `${this.kind} of ${JSON.stringify(this.layers)}`;
+    return this.part === undefined ? this.kind : `${this.kind} of ${this.part}`;
   }
 
   private async recalled<T extends Float32Array[] | null>(

@@ -35,6 +35,8 @@ export interface StudyOptions {
   readonly steps: number;
   /** How many vectors of the operator's dimension may be held at once. */
   readonly vectors: number;
+  /** Most probes of the Lanczos process; absent where as many may be taken as are worth it. */
+  readonly probes?: number;
   /** Wished width of the limit's interval. */
   readonly tolerance: number;
   readonly seed: number;
@@ -150,12 +152,13 @@ export class LimitStudy {
 
   private situation(): Situation {
     const { seconds, products } = this.operator;
-    const { steps, vectors, tolerance, deadline, now } = this.options;
+    const { steps, vectors, probes, tolerance, deadline, now } = this.options;
     return {
       dimension: this.live.operator.dimension,
       tolerance,
       steps,
       vectors,
+      ...(probes !== undefined && { probes }),
       secondsPerProduct: seconds / products,
       secondsLeft: (deadline - now()) / 1000,
       widths: this.widths,

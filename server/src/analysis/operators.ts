@@ -1,9 +1,11 @@
 import type { CurvatureKind } from '../../../protocol/analysis';
-import { CurvatureOperator, type NetworkSource } from '../curvature/operator';
+import { CurvatureOperator, type NetworkSource, type ProductProgress } from '../curvature/operator';
 import type { ParameterLayout } from '../curvature/parameters';
 import type { Engine } from '../engine/engine';
 import { RecalledOperator, type AnalysisClock, type Journal } from './journal';
 import type { Progress } from './progress';
+import { SampleParts } from './sample-parts';
+import type { Subject } from './subject';
 
 /** The operators of one analysis and what they have cost. Every product is recalled from the journal where it is there. */
 export class Operators {
@@ -31,15 +33,19 @@ export class Operators {
   /** Of a diagonal block, which the caller disposes of. */
   block(kind: CurvatureKind, layout: ParameterLayout): RecalledOperator {
     const names = layout.layers.map(({ name }) => name);
-    return this.make(kind, layout, 0, names);
+    return this.make(kind, layout, 0, JSON.stringify(names));
   }
 
-  private make(
-    kind: CurvatureKind,
-    layout: ParameterLayout,
-    cacheBytes: number,
-    block?: readonly string[],
-  ): RecalledOperator {
+  /** Of parts of the samples of `subject`, which the caller disposes of. */
+  parts(kind: CurvatureKind, subject: Subject): SampleParts {
+    const create = (source: NetworkSource, work: ProductProgress) => {
+      const { model, batches } = source.network;
+      return new CurvatureOperator(this.engine, model, subject.layout, kind, batches, work, source);
+    };
+    return new SampleParts(subject, create, this.journal, this.clock, this.progress);
+  }
+
+  private make(kind: CurvatureKind, layout: ParameterLayout, cacheBytes: number, part?: string): RecalledOperator {
     const { model, batches } = this.batching.network;
     return new RecalledOperator(
       new CurvatureOperator(
@@ -55,7 +61,7 @@ export class Operators {
       this.journal,
       this.clock,
       (products) => this.progress.work(products),
-      block,
+      part,
     );
   }
 

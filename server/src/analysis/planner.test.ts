@@ -76,6 +76,7 @@ test('ends with the reason', () => {
   assert.equal(end({ limit: limitOf([0.5, 0.9], { probes: 5 }) }), 'exhausted');
   assert.equal(end({ limit: limitOf([0.9, 0.903], { standardError: 0.01, blur: 0.03 }) }), 'float32');
   assert.equal(end({ limit: limitOf([0.9, 0.903], { standardError: 0.01, probes: 513 }) }), 'exhausted');
+  assert.equal(end({ limit: limitOf([0.9, 0.903], { standardError: 0.01, probes: 1 }), probes: 1 }), 'exhausted');
   assert.equal(end({ limit: limitOf([0.9, 0.903], { standardError: 0.01, exact: true }) }), 'exhausted');
 });
 

@@ -18,6 +18,8 @@ export interface Situation {
   readonly steps: number;
   /** Basis vectors that fit into memory together. */
   readonly vectors: number;
+  /** Most probes; absent where as many may be taken as are worth it. */
+  readonly probes?: number;
   /** Of one product, by those made so far. */
   readonly secondsPerProduct: number;
   readonly secondsLeft: number;
@@ -88,7 +90,7 @@ export function plan(situation: Situation): Plan {
   // 2. Then as many probes as the sampling error demands, or every eigenvalue.
   if (isBlurred(limit)) return { kind: 'end', end: 'float32' };
   if (isMatrixCheaper(situation, limit, depth)) return matrix(situation);
-  if (curvature.probes >= MOST_PROBES) return { kind: 'end', end: 'exhausted' };
+  if (curvature.probes >= (situation.probes ?? MOST_PROBES)) return { kind: 'end', end: 'exhausted' };
   const count = Math.max(1, Math.min(PROBES_PER_PASS, Math.floor(vectors / (depth + 1))));
   const rest = { products: count * depth, seconds: count * runSeconds(situation, 0, depth) };
   // Shallower ones would be of no use: their quadrature is another.

@@ -55,7 +55,7 @@ export class Progress {
   }
 
   private isOptional(): boolean {
-    return ['ggn', 'hessian', 'trace', 'layers'].includes(this.phase);
+    return ['ggn', 'hessian', 'trace', 'layers', 'sizes'].includes(this.phase);
   }
 
   private async tell(): Promise<void> {

@@ -4,10 +4,10 @@ import { toModel } from '../checkpoint/model';
 import { openCheckpoint } from '../checkpoint/open';
 import { makeBatches, type Batch } from '../curvature/batches';
 import { flatWeights, parameterLayout, type ParameterLayout } from '../curvature/parameters';
-import type { Dataset } from '../dataset/dataset';
+import type { Dataset, PreparedSamples } from '../dataset/dataset';
 import { openDataset } from '../dataset/open';
 import { checkLabels, prepareSamples } from '../dataset/prepare';
-import { chooseSamples } from '../dataset/sampling';
+import { chooseSamples, samplingOrder } from '../dataset/sampling';
 import { InputError } from '../errors';
 import { InputWatch } from '../files/inputs';
 import type { Model } from '../graph/model';
@@ -31,6 +31,12 @@ export interface Subject {
   readonly inputs: InputWatch;
   /** The same samples cut into batches of another size, and the network bound to it. */
   withBatch(batch: number): Promise<Subject>;
+  /**
+   * The same network on those of its samples that were chosen as the `first` and
+   * later, up to `end`, without it: every class has its share in them, and parts
+   * that begin at 0 are what a smaller number of samples would have chosen.
+   */
+  part(first: number, end: number): Subject;
 }
 
 /**
@@ -69,22 +75,43 @@ export async function openSubject(request: AnalysisRequest, memory: MemoryGuard)
     weights: flatWeights(model, layout),
     totalParameters: [...model.parameters.values()].reduce((sum, { value }) => sum + value.length, 0),
     dataset,
-    samples: samples.count,
     classes,
   };
-  const bound = (network: Model, size: number): Subject => ({
+  // Sorting tens of thousands of samples is for those who ask for parts.
+  let places: Int32Array | undefined;
+  const bound = (network: Model, size: number, chosen: PreparedSamples, start: number): Subject => ({
     ...subject,
     model: network,
-    batches: makeBatches(samples, size, classes),
+    batches: makeBatches(chosen, size, classes),
+    samples: chosen.count,
     batch: size,
     async withBatch(other) {
       const network = await open(other);
       // Weights may be read anew for it.
       await inputs.expectUnchanged();
-      return bound(network, other);
+      return bound(network, other, chosen, start);
+    },
+    part(first, end) {
+      places ??= placesInOrder(samplingOrder(dataset, options.seed), indices);
+      return bound(network, size, gather(samples, places.subarray(start + first, start + end)), start + first);
     },
   });
-  return bound(model, batch);
+  return bound(model, batch, samples, 0);
+}
+
+/** Where the first samples of `order`, as many as `indices` has, stand in `indices`. */
+function placesInOrder(order: Int32Array, indices: Int32Array): Int32Array {
+  const places = new Int32Array(order.length);
+  indices.forEach((index, place) => (places[index] = place));
+  return order.slice(0, indices.length).map((index) => places[index]!);
+}
+
+/** Copies of the samples at `places`, in that order. */
+function gather({ sampleShape, inputs, labels }: PreparedSamples, places: Int32Array): PreparedSamples {
+  const width = elementCount(sampleShape);
+  const chosen = new Float32Array(places.length * width);
+  places.forEach((place, i) => chosen.set(inputs.subarray(place * width, (place + 1) * width), i * width));
+  return { count: places.length, sampleShape, inputs: chosen, labels: places.map((place) => labels[place]!) };
 }
 
 /** A checkpoint is held as it is stored and as the weights it decodes to. */

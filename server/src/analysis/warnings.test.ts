@@ -114,6 +114,6 @@ test('too few samples for the directions are a warning', () => {
   assert.deepEqual(sampleWarnings(100, 11, 1000), []);
   assert.match(
     sampleWarnings(99, 11, 1000)[0]!.message,
-    /^99 samples of 11 classes bend at most 990 of 1,000 directions/,
+    /^99 samples of 11 classes bend at most 990 of 1,000 directions; .* --sample-sizes says/,
   );
 });

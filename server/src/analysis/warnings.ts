@@ -110,7 +110,7 @@ export function sampleWarnings(samples: number, classes: number, dimension: numb
   return [
     {
       code: 'few-samples',
-      message: `${grouped(samples)} samples of ${classes} classes bend at most ${grouped(directions)} of ${grouped(dimension)} directions; the limit falls as samples are added, so this is an upper estimate for the whole data set`,
+      message: `${grouped(samples)} samples of ${classes} classes bend at most ${grouped(directions)} of ${grouped(dimension)} directions; the limit falls as samples are added, so this is an upper estimate for the whole data set; --sample-sizes says by how much it may`,
     },
   ];
 }

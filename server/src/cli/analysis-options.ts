@@ -30,6 +30,7 @@ export const ANALYSIS_OPTIONS = {
   curvature: { type: 'string' },
   l1: { type: 'string' },
   'layer-limits': { type: 'boolean' },
+  'sample-sizes': { type: 'boolean' },
   provider: { type: 'string' },
   modules: { type: 'string' },
   threads: { type: 'string' },
@@ -70,6 +71,9 @@ export const PRECISION_USAGE = `Precision
   --layer-limits         then study every layer by itself, in as much time again
                          as --minutes: how far it could be pruned alone, and how
                          much the layers are coupled
+  --sample-sizes         then study an eighth, a quarter and half of the samples
+                         too, in as much time again: how the limit falls as
+                         samples are added, and what all of the data would say
 `;
 
 export const MEASURE_USAGE = `Measured curve
@@ -121,6 +125,7 @@ export function readAnalysisOptions(
   const options: AnalysisOptions = {
     data: dataOptions,
     ...(values.flag('layer-limits') && { layerLimits: true as const }),
+    ...(values.flag('sample-sizes') && { sampleSizes: true as const }),
     ...(architecture !== undefined && { architecture }),
     ...(graph !== undefined && { graph: graph.absolute }),
     batch: values.integer('batch', DEFAULT_OPTIONS.batch, 1, 65_536),

@@ -24,7 +24,7 @@ function fixed(model: Model, batches: readonly Batch[]): NetworkSource {
   return { network: { model, batches }, makeSmaller: () => Promise.resolve(false) };
 }
 
-/** A network whose batches may become smaller while it is used. */
+/** A network whose batches may become smaller while it is used, or be those of other samples. */
 export interface NetworkSource {
   readonly network: BatchedNetwork;
   /** After `than` ran out of memory: whether it is worth another try with what is there then. */
@@ -105,7 +105,8 @@ export class CurvatureOperator implements SymmetricOperator {
   ): Promise<Float32Array[]> {
     for (;;) {
       if (this.network !== this.source.network) {
-        await this.dispose();
+        // Other samples alone need no other program.
+        if (this.network.model !== this.source.network.model) await this.dispose();
         this.network = this.source.network;
       }
       try {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Random } from '../random';
-import { chooseSamples } from './sampling';
+import { chooseSamples, samplingOrder } from './sampling';
 
 /** A data set of the given class sizes, in random order. */
 function withSizes(sizes: readonly number[]): { count: number; labels: Int32Array; classes: number } {
@@ -36,6 +36,19 @@ test('shares are proportional within one sample', () => {
     );
     [700, 200, 90, 10].forEach((size, label) => {
       assert.ok(Math.abs(sizes[label]! - (n * size) / 1000) <= 1, `n = ${n}: ${sizes.join(' ')}`);
+    });
+  }
+});
+
+test('any stretch of the order has each class with its share', () => {
+  const dataset = withSizes([700, 200, 90, 10]);
+  const order = samplingOrder(dataset, 5);
+  assert.deepEqual(order.slice(0, 100).sort(), chooseSamples(dataset, 100, 5));
+  assert.deepEqual(order.slice().sort(), chooseSamples(dataset, 'all', 5));
+  for (const first of [0, 125, 500, 875]) {
+    const sizes = sizesOf(dataset, order.slice(first, first + 125));
+    [700, 200, 90, 10].forEach((size, label) => {
+      assert.ok(Math.abs(sizes[label]! - (125 * size) / 1000) <= 1, `from ${first}: ${sizes.join(' ')}`);
     });
   }
 });

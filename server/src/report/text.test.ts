@@ -103,6 +103,34 @@ warning: layer layer1.0.downsample.block.conv2.weight vanishes at the limit: all
     ]);
   });
 
+  it('says how the limit falls as samples are added', () => {
+    const sizes = [
+      { samples: 1000, parts: 2, sparsity: 0.9412, interval: [0.938, 0.9444] },
+      { samples: 2000, parts: 1, sparsity: 0.9312, interval: [0.9282, 0.9342] },
+    ] as const;
+    const whole = { samples: 10_000, interval: [0.9003, 0.9342], by: 'growth' } as const;
+    const held = { from: 500, samples: 2000, interval: [0.92, 0.95], covered: true } as const;
+    const found = { operator: 'ggn', sizes, heldBack: [held], whole } as const;
+    const text = (parts: object) => resultText({ ...sampleResult, sampleSizes: [{ ...found, ...parts }] }, Infinity);
+    const flowing = (parts: object) => text(parts).replaceAll('\n', ' ');
+    assert.ok(
+      text({}).includes(`The limit with fewer samples, at the same tolerance:
+samples  parts             Gauss–Newton
+  1,000      2   94.12 % (93.8–94.44 %)
+  2,000      1  93.12 % (92.82–93.42 %)
+`),
+      text({}),
+    );
+    assert.match(
+      flowing({}),
+      /Gauss–Newton: On all 10,000 samples it is between 90 and 93\.5 %: .* growing on .* where they say\./,
+    );
+    assert.match(flowing({ whole: { ...whole, by: 'trace' } }), /the bound that the trace sets/);
+    const missed = flowing({ whole: null, heldBack: [{ ...held, covered: false }] });
+    assert.match(missed, /With 2,000 samples the limit does not lie where 500 and fewer say, between 92 and 95 %/);
+    assert.doesNotMatch(missed, /On all/);
+  });
+
   it('says that a penalty is counted where measured and predicted are compared, and leaves it out of both', () => {
     const path = sampleResult.path.map((point) => ({ ...point, linear: point.linear - 0.01, penalty: -0.01 }));
     const text = resultText({ ...sampleResult, path, options: { ...sampleResult.options, l1: 1e-4 } }, Infinity);

@@ -5,6 +5,7 @@ import {
   type LayerLimits,
   type LimitResult,
   type OwnLimit,
+  type SampleSizes,
 } from '../../../protocol/analysis';
 import {
   criterionText,
@@ -15,6 +16,7 @@ import {
   oneShotText,
   percent,
   percentRange,
+  sampleSizesText,
   shapeText,
   significant,
   withError,
@@ -107,6 +109,7 @@ export function resultText(result: AnalysisResult, width: number): string {
     if (result.path.length > 0) lines.push('', ...pathTable(result, width));
   }
   if (result.layerLimits.length > 0) lines.push('', ...ownLimitTable(result, width));
+  if (result.sampleSizes !== undefined) lines.push('', ...sampleSizeTable(result.sampleSizes, width));
   if (result.measured.some(({ oneShot }) => oneShot.length > 0)) lines.push('', ...oneShotTable(result, width));
   if (result.warnings.length > 0) lines.push('');
   for (const { message } of result.warnings) lines.push(...paragraph(visible(message), width, 'warning: '));
@@ -194,6 +197,29 @@ function ownLimitTable({ layers, layerLimits }: AnalysisResult, width: number): 
           `Between the layers lie ${coupled.join(' and ')}, by the squared Frobenius norm: the more, the less layers by themselves say about all of them together.`,
           width,
         )),
+  ];
+}
+
+/** The limit on fewer samples. */
+function sampleSizeTable(found: readonly SampleSizes[], width: number): string[] {
+  const rows = found[0]?.sizes ?? [];
+  return [
+    ...paragraph('The limit with fewer samples, at the same tolerance:', width),
+    ...table(
+      [
+        right('samples', rows, ({ samples }) => grouped(samples)),
+        right('parts', rows, ({ parts }) => String(parts), { expendable: 0 }),
+        ...found.map(({ operator, sizes }) =>
+          right(OPERATORS[operator], rows, ({ samples }) => {
+            const size = sizes.find((one) => one.samples === samples);
+            return size === undefined ? '–' : oneShotText(size);
+          }),
+        ),
+      ],
+      width,
+    ),
+    ...paragraph('The means over the parts; the range is a 95 % interval, over which samples were drawn too.', width),
+    ...found.flatMap((sizes) => paragraph(`${OPERATORS[sizes.operator]}: ${sampleSizesText(sizes)}`, width)),
   ];
 }
 
