@@ -6,7 +6,7 @@
 // BENCH_PYTHON names the interpreters whose PyTorch is measured, with commas
 // between; the first of python3 and /usr/bin/python3 that has one when unset.
 // How a PyTorch was built matters: the current one of PyPI has MKL and oneDNN,
-// Debian's the BLAS that libblas.so.3 stands for.
+// Debian's the BLAS that libblas.so.3 stands for. GLIBC_TUNABLES, where set, is for both.
 import { spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { root, fail, setUp } from './setup.mjs';
@@ -139,12 +139,14 @@ function peak(runs) {
   return Math.max(...runs.map(({ peakMiB }) => peakMiB)).toFixed(0);
 }
 
+/** With the environment that a compute process has (`allocation` in server/src/jobs/compute-process.ts). */
 function measure(...args) {
-  return runJson(process.execPath, ['out/bench/measure.script.cjs', ...args]);
+  const env = { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1', ...process.env };
+  return runJson(process.execPath, ['out/bench/measure.script.cjs', ...args], env);
 }
 
-function runJson(command, args) {
-  const { status, stdout, stderr } = spawnSync(command, args.map(String), { cwd: root, encoding: 'utf8' });
+function runJson(command, args, env = process.env) {
+  const { status, stdout, stderr } = spawnSync(command, args.map(String), { cwd: root, encoding: 'utf8', env });
   if (status !== 0) fail(`${command} ${args.join(' ')} failed:\n${stderr}`);
   return JSON.parse(stdout);
 }

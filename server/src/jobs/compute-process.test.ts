@@ -6,7 +6,7 @@ import type { AnalysisRequest } from '../../../protocol/analysis';
 import type { FromCompute } from '../../../protocol/messages';
 import type { PruneRequest } from '../../../protocol/prune';
 import { temporaryFolder } from '../../../test/files';
-import { ComputeProcess, computeEnvironment, exitMessage } from './compute-process';
+import { allocation, ComputeProcess, computeEnvironment, exitMessage } from './compute-process';
 
 interface Told {
   readonly events: FromCompute[];
@@ -145,5 +145,13 @@ describe('its environment', () => {
   it('holds what system and libraries need, and no secrets', () => {
     const env = { PATH: '/bin', LC_ALL: 'C', OMP_NUM_THREADS: '2', TOKEN: 'secret', NODE_OPTIONS: '--inspect' };
     assert.deepEqual(computeEnvironment(env), { PATH: '/bin', LC_ALL: 'C', OMP_NUM_THREADS: '2' });
+  });
+
+  it('asks for huge pages on Linux, unless the user has decided on them', () => {
+    const set = (GLIBC_TUNABLES: string): unknown => allocation({ GLIBC_TUNABLES }, 'linux')['GLIBC_TUNABLES'];
+    assert.deepEqual(allocation({}, 'linux'), { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1' });
+    assert.equal(set('glibc.malloc.arena_max=1'), 'glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1');
+    assert.equal(set('glibc.malloc.hugetlb=0'), 'glibc.malloc.hugetlb=0');
+    assert.deepEqual(allocation({ GLIBC_TUNABLES: 'glibc.malloc.check=3' }, 'darwin'), {});
   });
 });
