@@ -119,8 +119,12 @@ const convolutions: readonly {
   { x: [16, 16, 9, 9], w: [16, 16, 3, 3], strides: [1, 1], pads: [2, 2, 2, 2], dilations: [2, 2], group: 1 },
   // Narrow images.
   { x: [16, 64, 4, 4], w: [64, 64, 3, 3], strides: [1, 1], pads: [1, 1, 1, 1], group: 1 },
+  { x: [16, 64, 5, 8], w: [64, 64, 3, 3], strides: [1, 1], pads: [1, 1, 1, 1], group: 1 },
   { x: [12, 64, 5, 3], w: [64, 64, 3, 3], strides: [1, 1], pads: [1, 0, 1, 2], group: 1 },
   { x: [16, 64, 3, 4], w: [64, 64, 3, 3], strides: [2, 1], pads: [1, 1, 1, 1], group: 1 },
+  // Columns of the kernel side by side in the weight gradient, or in images of their own; rows that no kernel meets.
+  { x: [16, 64, 9, 10], w: [64, 64, 3, 3], strides: [2, 2], pads: [0, 1, 0, 1], group: 1 },
+  { x: [16, 96, 5, 7], w: [80, 96, 2, 3], strides: [1, 1], pads: [0, 2, 1, 0], dilations: [1, 2], group: 1 },
   { x: [16, 3, 9, 8], w: [16, 3, 3, 3], strides: [1, 1], pads: [1, 1, 1, 1], group: 1 },
   { x: [16, 3, 16, 16], w: [64, 3, 7, 7], strides: [2, 2], pads: [3, 3, 3, 3], group: 1 },
 ];
@@ -152,10 +156,15 @@ const convolutionCases: ConformanceCase[] = convolutions.map(({ x, w, strides, p
 const CHANNELS = 16;
 
 /** What may become one pass over memory, in layouts in blocks too: every op between convolutions, and sums of sums. */
-const chains: { readonly [name: string]: (b: GraphBuilder, y: AnyNode, z: AnyNode, c: AnyNode) => AnyNode[] } = {
+const chains: {
+  readonly [name: string]: (b: GraphBuilder, y: AnyNode, z: AnyNode, c: AnyNode, x: AnyNode) => AnyNode[];
+} = {
   'a bias, twice': (b, y, z, c) => [b.add(b.add(y, c), c), b.add(c, z)],
   'a shortcut, rectified': (b, y, z) => [b.relu(b.add(y, z)), b.relu(b.add(z, y))],
   'a shortcut and a bias in both orders': (b, y, z, c) => [b.relu(b.add(b.add(y, c), z)), b.add(b.add(y, z), c)],
+  'a second product, a shortcut and a bias': (b, y, z, c, x) => [b.relu(b.add(b.add(b.add(y, z), x), c))],
+  'a second product with a bias, and a shortcut': (b, y, z, c, x) => [b.add(x, b.add(y, b.add(z, c)))],
+  'a scaled shortcut and a second product': (b, y, z, c, x) => [b.relu(b.add(b.add(y, b.mul(x, c)), z))],
   'a value added to itself': (b, y, z) => [b.add(y, y), b.mul(z, z), b.add(b.add(y, z), z)],
   'scales and shifts': (b, y, z, c) => [b.mul(b.sub(b.mul(y, c), c), c), b.div(b.add(z, c), c), b.neg(b.mul(z, c))],
   'scaled values multiplied': (b, y, z, c) => [b.mul(b.mul(y, c), b.mul(z, c)), b.mul(b.mul(y, c), b.add(z, c))],
@@ -204,6 +213,13 @@ const chainCases: readonly ConformanceCase[] = [
     b.relu(b.add(y, c)),
     b.relu(b.add(b.add(z, c), y)),
   ]),
+  chainCase('of narrow images, followed by a second product and a shortcut', [8, 64, 3, 8], (b, y, z, c, x) => [
+    b.relu(b.add(b.add(b.add(y, c), z), x)),
+  ]),
+  chainCase('of narrow images, followed by a second product that is used twice', [8, 64, 2, 4], (b, y, z, _, x) => [
+    b.add(y, z),
+    b.mul(z, x),
+  ]),
 ];
 
 function chainCase(name: string, shape: Shape, make: (typeof chains)[string]): ConformanceCase {
@@ -224,7 +240,7 @@ function chainCase(name: string, shape: Shape, make: (typeof chains)[string]): C
       const random = testRandom(7);
       const feeds = new Map([x, v, w].map((node) => [node.attributes.name, randomValues(node.shape, random)] as const));
       feeds.set('c', randomValues(c.shape, random, 0.5, 2));
-      return valueError(engine, make(b, y, z, b.reshape(c, [1, channels, 1, 1])), feeds);
+      return valueError(engine, make(b, y, z, b.reshape(c, [1, channels, 1, 1]), x), feeds);
     },
   };
 }

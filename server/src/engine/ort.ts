@@ -56,7 +56,7 @@ export async function createOrtEngine(
     threads: used,
     reason,
   };
-  const dialect = await dialectOf(actual, runtime);
+  const dialect = await dialectOf(actual, used, runtime);
   return {
     description,
     compile: (graph, options) => compile(runtime, actual, dialect, used, graph, options),
@@ -105,9 +105,9 @@ async function compile(
 
 let knownBlock: Promise<number> | undefined;
 
-async function dialectOf(provider: OrtProvider, { library }: OrtRuntime): Promise<OnnxDialect> {
+async function dialectOf(provider: OrtProvider, threads: number, { library }: OrtRuntime): Promise<OnnxDialect> {
   // The block is the processor's, and does not change.
-  if (provider === 'cpu') return { ...NATIVE, block: await (knownBlock ??= findBlock(library)) };
+  if (provider === 'cpu') return { ...NATIVE, block: await (knownBlock ??= findBlock(library)), threads };
   return provider === 'wasm' ? WEB_ASSEMBLY : PORTABLE;
 }
 

@@ -1,4 +1,5 @@
-import type { ConvAttributes, GraphNode, Shape } from '../../graph/ir';
+import type { GraphNode, Shape } from '../../graph/ir';
+import { reorderRows, steps, ZERO } from './rows';
 import type { OnnxWriter } from './writer';
 
 /** Domain of onnxruntime's ops on blocked values. */
@@ -23,12 +24,14 @@ export type ConvolutionNode = {
 /** Samples in a row of images that are too narrow by themselves. */
 const ABREAST = 16;
 /** Share of an image's columns that its pads are, from which it is too narrow. */
-const NARROW = 0.4;
+const NARROW = 0.25;
 /** Channels in and out from which the time of a convolution is worth a change of the layout. */
 const WORTHWHILE = 64 * 64;
-
 /** Kernels and the adjoints of convolutions on blocked values; see `BlockedLayout`. Two spatial axes, no groups. */
 export class BlockedConvolutions {
+  /** By result of `sideBySide`, the image with the samples in rows that it was cut from. */
+  private readonly rowsOfImages = new Map<string, { image: string; abreast: number; pitch: number }>();
+
   constructor(
     private readonly writer: OnnxWriter,
     private readonly block: number,
@@ -50,7 +53,7 @@ export class BlockedConvolutions {
     relu: boolean,
   ): string | undefined {
     const { writer, block } = this;
-    const [samples, channels, height, width] = dataShape as readonly [number, number, number, number];
+    const [samples, channels, , width] = dataShape as readonly [number, number, number, number];
     const [, outputs, rows, columns] = shape as readonly [number, number, number, number];
     const { kernel_shape, strides, dilations, pads } = attributes;
     const [above, left, below, right] = pads as readonly [number, number, number, number];
@@ -62,28 +65,48 @@ export class BlockedConvolutions {
     const groups = samples / abreast;
 
     // [N, C/b, H, W, b] → [groups, C/b, H, (abreast, W and a gap), b]
-    const split = writer.node('Reshape', [x!, writer.ints([groups, abreast, channels / block, height, width, block])]);
-    const turned = writer.node('Transpose', [split], { perm: [0, 2, 3, 1, 4, 5] });
-    const gap = writer.ints([...new Array<number>(10).fill(0), pitch - width, 0]);
-    const spaced = writer.node('Pad', [turned, gap]);
-    const data = writer.node('Reshape', [spaced, writer.ints([groups, channels, height, abreast * pitch])]);
-    const around = [above, left, below, extent - left];
-    const inputs = bias === undefined || bias === '' ? [data, kernel!] : [data, kernel!, bias];
-    const early = relu && sum === undefined;
+    const data = this.abreast(x!, dataShape, groups, abreast, pitch);
+    const inputs = [data, kernel!];
+    if (sum !== undefined || (bias !== undefined && bias !== '')) inputs.push(bias ?? '');
+    if (sum !== undefined) {
+      const known = this.rowsOfImages.get(sum);
+      const fits = known?.abreast === abreast && known.pitch === pitch;
+      inputs.push(fits ? known.image : this.abreast(sum, shape, groups, abreast, pitch));
+    }
     const image = writer.node(
       'Conv',
       inputs,
-      { ...attributes, pads: around, ...(early && { activation: 'Relu' }) },
+      { ...attributes, pads: [above, left, below, extent - left], ...(relu && { activation: 'Relu' }) },
       NCHWC,
     );
-    const apart = writer.node('Reshape', [image, writer.ints([groups, outputs / block, rows, abreast, pitch, block])]);
-    const cut = [writer.ints([0]), writer.ints([columns]), writer.ints([4])];
-    const kept = writer.node('Slice', [apart, ...cut]);
-    const back = writer.node('Transpose', [kept], { perm: [0, 3, 1, 2, 4, 5] });
-    const result = writer.node('Reshape', [back, writer.ints(shape)]);
-    if (sum === undefined) return result;
-    const total = writer.node('Add', [result, sum]);
-    return relu ? writer.node('Relu', [total]) : total;
+    const blocks = outputs / block;
+    const line = abreast * pitch;
+    const parted = reorderRows(writer, image, groups * blocks * rows * line, block, [
+      steps(groups, blocks * rows * line),
+      steps(abreast, pitch),
+      steps(blocks, rows * line),
+      steps(rows, line),
+      steps(columns, 1),
+    ]);
+    const result = writer.node('Reshape', [parted, writer.ints(shape)]);
+    this.rowsOfImages.set(result, { image, abreast, pitch });
+    return result;
+  }
+
+  /** Samples in rows, each with a gap of zeros behind it. */
+  private abreast(x: string, shape: Shape, groups: number, abreast: number, pitch: number): string {
+    const { writer, block } = this;
+    const [samples, channels, height, width] = shape as readonly [number, number, number, number];
+    const blocks = channels / block;
+    const image = blocks * height * width;
+    const rows = reorderRows(writer, x, samples * image, block, [
+      steps(groups, abreast * image),
+      steps(blocks, height * width),
+      steps(height, width),
+      steps(abreast, image),
+      Array.from({ length: pitch }, (_, column) => (column < width ? column : ZERO)),
+    ]);
+    return writer.node('Reshape', [rows, writer.ints([groups, channels, height, abreast * pitch])]);
   }
 
   /** [K, C, …] as the convolution wants it: [K/b, C/b, taps, b of C, b of K]. */
@@ -91,8 +114,12 @@ export class BlockedConvolutions {
     const { writer, block } = this;
     const taps = kernel[0]! * kernel[1]!;
     const outer = this.outerKernel(w, [outputs!, inputs!, ...kernel]);
-    const split = writer.node('Reshape', [outer, writer.ints([outputs! / block, inputs! / block, block, taps, block])]);
-    const sorted = writer.node('Transpose', [split], { perm: [0, 1, 3, 2, 4] });
+    const sorted = reorderRows(writer, outer, (outputs! / block) * inputs! * taps, block, [
+      steps(outputs! / block, inputs! * taps),
+      steps(inputs! / block, block * taps),
+      steps(taps, 1),
+      steps(block, taps),
+    ]);
     return writer.node('Reshape', [sorted, writer.ints([outputs!, inputs!, ...kernel])]);
   }
 
@@ -110,15 +137,14 @@ export class BlockedConvolutions {
     const all = kernel[0]! * kernel[1]!;
     const flat = writer.node('Reshape', [w, writer.ints([outputs!, inputs!, all, 1])]);
     const blocked = writer.node('ReorderInput', [flat], {}, NCHWC);
-    const split = writer.node('Reshape', [
-      blocked,
-      writer.ints([outputs! / block, block, inputs! / block, all, block]),
-    ]);
-    const sorted = writer.node('Transpose', [split], { perm: [2, 0, 3, 1, 4] });
     const chosen = taps[0]!.flatMap((row) => taps[1]!.map((column) => row * kernel[1]! + column));
-    const isAll = chosen.length === all && chosen.every((tap, i) => tap === i);
-    const indices = writer.ints(chosen);
-    const picked = isAll ? sorted : writer.node('Gather', [sorted, indices], { axis: 2 });
+    const blocks = inputs! / block;
+    const picked = reorderRows(writer, blocked, outputs! * blocks * all, block, [
+      steps(blocks, all),
+      steps(outputs! / block, block * blocks * all),
+      chosen,
+      steps(block, blocks * all),
+    ]);
     return writer.node('Reshape', [picked, writer.ints([inputs!, outputs!, taps[0]!.length, taps[1]!.length])]);
   }
 
@@ -208,90 +234,6 @@ export class BlockedConvolutions {
     );
     const whole = flat.length === 1 ? flat[0]! : writer.node('Concat', flat, { axis: 1 });
     return writer.node('Reshape', [whole, writer.ints([samples, channels, height * steps[0]!, width * steps[1]!])]);
-  }
-
-  /** Pads of the rows in `weightGrad`; undefined where rows at the end would have to be left out. */
-  rowPads(x: Shape, g: Shape, attributes: GraphNode<'convWeightGrad'>['attributes']): [number, number] | undefined {
-    const { strides, dilations, pads, kernelShape } = attributes;
-    const extent = strides[0]! * (g[2]! - 1) + 1;
-    const end = extent + dilations[0]! * (kernelShape[0]! - 1) - x[2]! - pads[0]!;
-    return end < 0 ? undefined : [pads[0]!, end];
-  }
-
-  /**
-   * Adjoint of a convolution in its weights as a convolution itself: samples
-   * and columns are its channels, the rows its kernel, so that
-   *
-   *     ∂w[k, c, r, s] = Σ_(w,n) Σ_h g[n, k, h, w] · x[n, c, h + r, w + s]
-   *
-   * gives an image of kernel rows r and input channels c per kernel column s.
-   * The shift along the columns is one of whole blocks of channels.
-   *
-   * @returns [K, C, …kernelShape], plain
-   */
-  weightGrad(
-    x: string,
-    xShape: Shape,
-    blocked: boolean,
-    g: string,
-    gShape: Shape,
-    { strides, dilations, pads, kernelShape }: ConvAttributes & { readonly kernelShape: Shape },
-    rowPads: readonly [number, number],
-  ): string {
-    const { writer, block } = this;
-    const [samples, channels, height, width] = xShape as readonly [number, number, number, number];
-    const [, outputs, rows, columns] = gShape as readonly [number, number, number, number];
-    const [kernelRows, kernelColumns] = kernelShape as readonly [number, number];
-    const batches = samples / block;
-
-    // Blocks of samples instead of channels: [N/b, C, H, W, b], or with blocks of channels left between.
-    const whole = writer.node('Reshape', [x, writer.ints([1, samples, channels * height, width])]);
-    const bySample = writer.node('ReorderInput', [whole], {}, NCHWC);
-    const shape = blocked
-      ? [batches, channels / block, height, width, block, block]
-      : [batches, channels, height, width, block];
-    const split = writer.node('Reshape', [bySample, writer.ints(shape)]);
-    const turned = writer.node('Transpose', [split], { perm: blocked ? [3, 0, 2, 1, 4, 5] : [3, 0, 2, 1, 4] });
-    const line = batches * height * channels * block;
-    let data = writer.node('Reshape', [turned, writer.ints([width, line])]);
-
-    // The columns that each column of the kernel meets.
-    const reached = (kernelColumns - 1) * dilations[1]! + (columns - 1) * strides[1]! + 1;
-    const end = Math.max(0, reached - width - pads[1]!);
-    if (pads[1]! > 0 || end > 0) data = writer.node('Pad', [data, writer.ints([pads[1]!, 0, end, 0])]);
-    const met = Array.from({ length: kernelColumns * columns }, (_, i) => {
-      return Math.floor(i / columns) * dilations[1]! + (i % columns) * strides[1]!;
-    });
-    if (met.length !== width || met.some((column, i) => column !== i)) {
-      data = writer.node('Gather', [data, writer.ints(met)], { axis: 0 });
-    }
-    data = writer.node('Reshape', [data, writer.ints([kernelColumns, columns * samples, height, channels])]);
-
-    // [N, K/b, H, W, b] as kernels: [K/b, (W, N/b), H, b of N, b of K].
-    const byOutput = [batches, block, outputs / block, rows, columns, block];
-    const kernels = writer.node('Transpose', [writer.node('Reshape', [g, writer.ints(byOutput)])], {
-      perm: [2, 4, 0, 3, 1, 5],
-    });
-    const kernel = writer.node('Reshape', [kernels, writer.ints([outputs, columns * samples, rows, 1])]);
-
-    const image = writer.node(
-      'Conv',
-      [data, kernel],
-      {
-        kernel_shape: [rows, 1],
-        pads: [rowPads[0], 0, rowPads[1], 0],
-        dilations: [strides[0]!, 1],
-        strides: [dilations[0]!, 1],
-        group: 1,
-      },
-      NCHWC,
-    );
-    // [S, K, R, C] → [K, (R, S), C] → [K, C, R, S]
-    const plain = writer.node('ReorderOutput', [image], { channels: outputs }, NCHWC);
-    const gathered = kernelColumns === 1 ? plain : writer.node('Transpose', [plain], { perm: [1, 2, 0, 3] });
-    const taps = writer.node('Reshape', [gathered, writer.ints([outputs, kernelRows * kernelColumns, channels])]);
-    const last = writer.node('Transpose', [taps], { perm: [0, 2, 1] });
-    return writer.node('Reshape', [last, writer.ints([outputs, channels, kernelRows, kernelColumns])]);
   }
 }
 

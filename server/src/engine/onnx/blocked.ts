@@ -1,6 +1,7 @@
 import type { AnyNode, GraphNode, OpType, Shape } from '../../graph/ir';
 import { elementCount, sameShape } from '../../graph/shapes';
 import { BlockedConvolutions, NCHWC, type ConvolutionNode } from './blocked-convolution';
+import { BlockedWeightGradients, type WeightGradient } from './blocked-weight-gradient';
 import type { OnnxWriter } from './writer';
 
 /** A product or an affine map per channel that is not written yet, because what follows may go into the same node. */
@@ -15,8 +16,8 @@ interface Pending {
   readonly scale?: string;
   /** [1, C, 1, 1]. */
   readonly shift?: string;
-  /** Of the shape of the result. */
-  readonly sum?: string;
+  /** Of the shape of the result; a product is written where it is added. */
+  readonly sum?: string | Pending;
   readonly kind: 'product' | 'affine';
 }
 
@@ -53,21 +54,26 @@ const UNARY: ReadonlySet<OpType> = new Set([
 export class BlockedLayout {
   private readonly values = new Map<AnyNode, string>();
   private readonly pending = new Map<AnyNode, Pending>();
+  private readonly weights = new Map<AnyNode, WeightGradient>();
   private readonly convolutions: BlockedConvolutions;
+  private readonly gradients: BlockedWeightGradients;
 
   /**
    * @param block channels in a block
+   * @param threads that share the work
    * @param uses how often each node is used
    * @param plain the name of a value that is not blocked
    */
   constructor(
     private readonly writer: OnnxWriter,
     private readonly block: number,
+    threads: number,
     private readonly uses: ReadonlyMap<AnyNode, number>,
     private readonly plain: (node: AnyNode) => string,
     private readonly elementwise: Elementwise,
   ) {
     this.convolutions = new BlockedConvolutions(writer, block);
+    this.gradients = new BlockedWeightGradients(writer, block, threads);
   }
 
   /** Whether the value is here. */
@@ -75,8 +81,10 @@ export class BlockedLayout {
     return this.values.has(node) || this.pending.has(node);
   }
 
-  /** Its name as a plain image. */
+  /** Its name as a plain image, or as plain weights. */
   unblocked(node: AnyNode): string {
+    const gradient = this.weights.get(node);
+    if (gradient !== undefined) return this.gradients.write(gradient);
     return this.writer.node('ReorderOutput', [this.value(node)], { channels: node.shape[1]! }, NCHWC);
   }
 
@@ -166,7 +174,7 @@ export class BlockedLayout {
     if (shift !== undefined || sum !== undefined) {
       all.push(shift === undefined ? '' : writer.node('Reshape', [shift, writer.ints([channels])]));
     }
-    if (sum !== undefined) all.push(sum);
+    if (sum !== undefined) all.push(typeof sum === 'string' ? sum : this.write(sum, shape));
     if (kind === 'product') {
       const narrow = this.convolutions.sideBySide(all, dataShape!, attributes!, shape, relu);
       if (narrow !== undefined) return narrow;
@@ -207,14 +215,25 @@ export class BlockedLayout {
     return this.keep(node as AnyNode, this.convolutions.interleaved(data, kernel, w.shape, phases, steps, node.shape));
   }
 
-  private addWeightGrad(node: GraphNode<'convWeightGrad'>): boolean | string {
+  private addWeightGrad(node: GraphNode<'convWeightGrad'>): boolean {
     const [x, g] = node.inputs as readonly [AnyNode, AnyNode];
     if (!this.fits(g) || x.shape[0]! % this.block !== 0 || node.attributes.group !== 1) return false;
-    const blocked = this.holds(x);
-    const pads = this.convolutions.rowPads(x.shape, g.shape, node.attributes);
-    if (pads === undefined) return false;
+    const blocked = this.fits(x);
     const data = blocked ? this.value(x) : this.plain(x);
-    return this.convolutions.weightGrad(data, x.shape, blocked, this.value(g), g.shape, node.attributes, pads);
+    const gradient = this.gradients.prepare(data, x.shape, blocked, this.value(g), g.shape, node.attributes);
+    if (gradient === undefined) return false;
+    this.weights.set(node as AnyNode, gradient);
+    return true;
+  }
+
+  /** Two weight gradients, one added where the other is written. */
+  private addWeights(node: AnyNode, x: AnyNode, y: AnyNode): boolean {
+    const [first, second] = [this.weights.get(x), this.weights.get(y)];
+    if (first === undefined || second === undefined || first.sum !== undefined) return false;
+    if ([x, y].some((part) => this.uses.get(part) !== 1) || !BlockedWeightGradients.areAlike(first, second))
+      return false;
+    this.weights.set(node, { ...first, sum: second });
+    return true;
   }
 
   private addUnary(node: AnyNode): boolean {
@@ -230,6 +249,7 @@ export class BlockedLayout {
 
   private addBinary(node: GraphNode<'add' | 'sub' | 'mul' | 'div'>): boolean {
     const [x, y] = node.inputs as readonly [AnyNode, AnyNode];
+    if (node.op === 'add' && this.addWeights(node as AnyNode, x, y)) return true;
     if (!this.fits(node as AnyNode) || !(this.holds(x) || this.holds(y))) return false;
     if (sameShape(x.shape, y.shape)) return this.addSame(node as AnyNode, x, y);
     if (this.isPerChannel(y, node.shape) && sameShape(x.shape, node.shape)) {
@@ -251,10 +271,13 @@ export class BlockedLayout {
         [y, x],
       ] as const) {
         const pending = this.pending.get(first);
-        if (pending === undefined || pending.sum !== undefined || first === second) continue;
-        const sum = this.value(second);
+        if (pending === undefined || !isOpen(pending) || first === second) continue;
+        const other = this.pending.get(second);
+        const joins = other?.kind === 'product';
+        const sum = joins ? other : this.value(second);
+        if (joins) this.pending.delete(second);
         if (pending.kind === 'product') this.pending.delete(first);
-        return this.wait(node, { ...pending, sum });
+        return this.wait(node, withSum(pending, sum));
       }
     }
     if (node.op === 'mul') {
@@ -432,4 +455,14 @@ export class BlockedLayout {
   private split([samples, channels, ...pixels]: Shape): number[] {
     return [samples!, channels! / this.block, ...pixels, this.block];
   }
+}
+
+/** Whether something can still be added. */
+function isOpen({ sum }: Pending): boolean {
+  return sum === undefined || (typeof sum !== 'string' && isOpen(sum));
+}
+
+function withSum(pending: Pending, addend: string | Pending): Pending {
+  const { sum } = pending;
+  return { ...pending, sum: sum === undefined ? addend : withSum(sum as Pending, addend) };
 }

@@ -19,12 +19,14 @@ export interface OnnxDialect {
   readonly logSoftmax: boolean;
   /** Channels in a block of com.microsoft.nchwc, where there is such a layout (blocked.ts); else 0. */
   readonly block: number;
+  /** Threads that the work in that layout is divided for; the values are the same for any number. */
+  readonly threads: number;
   /** Ops written with others before anything is emitted. */
   readonly lowering: LoweringRules | undefined;
 }
 
 /** Every op has a kernel, and every kernel is right. */
-export const NATIVE: OnnxDialect = { fusedMatMul: true, logSoftmax: true, block: 0, lowering: undefined };
+export const NATIVE: OnnxDialect = { fusedMatMul: true, logSoftmax: true, block: 0, threads: 1, lowering: undefined };
 
 /** As the native runtime, but shapes that its inference disagrees with are an error there and not a warning. */
 export const WEB_ASSEMBLY: OnnxDialect = { ...NATIVE, lowering: ceilPoolLowering };
@@ -40,6 +42,7 @@ export const PORTABLE: OnnxDialect = {
   fusedMatMul: false,
   logSoftmax: false,
   block: 0,
+  threads: 1,
   lowering: {
     sign: lowerSign,
     matmul: lowerMatmul,

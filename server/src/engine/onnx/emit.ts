@@ -69,10 +69,10 @@ class Emission {
     );
     this.writer = new OnnxWriter([...taken, ...graph.outputs.map(({ name }) => name)], options.batch);
     const uses = countUses(graph);
-    const { block } = this.dialect;
+    const { block, threads } = this.dialect;
     if (block > 0) {
       const elementwise = (node: AnyNode, inputs: readonly string[]): string => this.write(node, inputs);
-      this.blocked = new BlockedLayout(this.writer, block, uses, (node) => this.name(node), elementwise);
+      this.blocked = new BlockedLayout(this.writer, block, threads, uses, (node) => this.name(node), elementwise);
     }
     // Blocked convolutions find theirs themselves.
     const candidates = block > 0 ? nodes.filter(({ inputs }) => !inputs.some(({ op }) => op === 'conv')) : nodes;

@@ -92,6 +92,14 @@ export class OnnxWriter {
     return this.shared(`ints ${values.join()}`, () => this.indices(Int32Array.from(values), [values.length]));
   }
 
+  /** One-dimensional int32 constant, made once for a key. */
+  narrow(key: string, make: () => Int32Array): string {
+    return this.shared(`narrow ${key}`, () => {
+      const values = make();
+      return this.initializer(onnx.TensorProto.DataType.INT32, values, [values.length], this.freshName('int'));
+    });
+  }
+
   /** int64 constant of any shape. */
   indices(values: Int32Array, shape: Shape): string {
     const wide = BigInt64Array.from(values, BigInt);
@@ -109,7 +117,7 @@ export class OnnxWriter {
       })),
       graph: {
         name: 'graph',
-        node: this.nodes.map((node) => ({
+        node: this.usedNodes().map((node) => ({
           ...node,
           input: node.input!.map((name) => this.made.get(name) ?? name),
           output: node.output!.map((name) => this.made.get(name) ?? name),
@@ -119,6 +127,19 @@ export class OnnxWriter {
         output: this.outputs,
       },
     }).finish();
+  }
+
+  /** Those that a result needs: a value may have been written in two layouts and be wanted in one. */
+  private usedNodes(): onnx.INodeProto[] {
+    const wanted = new Set(this.outputs.map(({ name }) => name!));
+    for (const [value, name] of this.made) if (wanted.has(name)) wanted.add(value);
+    const used: onnx.INodeProto[] = [];
+    for (const node of [...this.nodes].reverse()) {
+      if (!node.output!.some((name) => wanted.has(name))) continue;
+      used.push(node);
+      for (const name of node.input!) wanted.add(name);
+    }
+    return used.reverse();
   }
 
   private freshName(kind: string): string {
