@@ -60,7 +60,7 @@ export function assemble(findings: Findings): PartialResult {
       ...(headline === undefined ? [] : layerWarnings(layers, headline)),
       ...limitWarnings(limits, request.options.tolerance),
       ...validity.warnings,
-      ...(headline === undefined ? [] : sampleWarnings(samples, classes, layout.dimension)),
+      ...(headline === undefined ? [] : sampleWarnings(samples, classes, layout.dimension, request.options)),
     ],
   };
 }

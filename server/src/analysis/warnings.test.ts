@@ -111,9 +111,10 @@ test('a model that does not carry as far as the limit is a warning', () => {
 });
 
 test('too few samples for the directions are a warning', () => {
-  assert.deepEqual(sampleWarnings(100, 11, 1000), []);
+  assert.deepEqual(sampleWarnings(100, 11, 1000, {}), []);
   assert.match(
-    sampleWarnings(99, 11, 1000)[0]!.message,
+    sampleWarnings(99, 11, 1000, {})[0]!.message,
     /^99 samples of 11 classes bend at most 990 of 1,000 directions; .* --sample-sizes says/,
   );
+  assert.match(sampleWarnings(99, 11, 1000, { sampleSizes: true })[0]!.message, /for the whole data set$/);
 });

@@ -1,4 +1,4 @@
-import type { AnalysisWarning, LayerResult, LimitEnd, LimitResult } from '../../../protocol/analysis';
+import type { AnalysisOptions, AnalysisWarning, LayerResult, LimitEnd, LimitResult } from '../../../protocol/analysis';
 import { betweenText, grouped, significant } from '../../../protocol/numbers';
 import type { Stationarity, ValidityEdge } from '../limit/path';
 
@@ -104,13 +104,19 @@ export function validityWarnings(
 }
 
 /** With few samples Gauss–Newton has at most samples × (classes − 1) directions, and both limits are too high. */
-export function sampleWarnings(samples: number, classes: number, dimension: number): AnalysisWarning[] {
+export function sampleWarnings(
+  samples: number,
+  classes: number,
+  dimension: number,
+  options: Pick<AnalysisOptions, 'sampleSizes'>,
+): AnalysisWarning[] {
+  const remedy = options.sampleSizes ? '' : '; --sample-sizes says by how much it may';
   const directions = samples * (classes - 1);
   if (directions >= dimension) return [];
   return [
     {
       code: 'few-samples',
-      message: `${grouped(samples)} samples of ${classes} classes bend at most ${grouped(directions)} of ${grouped(dimension)} directions; the limit falls as samples are added, so this is an upper estimate for the whole data set; --sample-sizes says by how much it may`,
+      message: `${grouped(samples)} samples of ${classes} classes bend at most ${grouped(directions)} of ${grouped(dimension)} directions; the limit falls as samples are added, so this is an upper estimate for the whole data set${remedy}`,
     },
   ];
 }

@@ -109,7 +109,8 @@ export function resultText(result: AnalysisResult, width: number): string {
     if (result.path.length > 0) lines.push('', ...pathTable(result, width));
   }
   if (result.layerLimits.length > 0) lines.push('', ...ownLimitTable(result, width));
-  if (result.sampleSizes !== undefined) lines.push('', ...sampleSizeTable(result.sampleSizes, width));
+  const { sampleSizes = [] } = result;
+  if (sampleSizes.length > 0) lines.push('', ...sampleSizeTable(sampleSizes, width));
   if (result.measured.some(({ oneShot }) => oneShot.length > 0)) lines.push('', ...oneShotTable(result, width));
   if (result.warnings.length > 0) lines.push('');
   for (const { message } of result.warnings) lines.push(...paragraph(visible(message), width, 'warning: '));
