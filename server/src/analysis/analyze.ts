@@ -403,7 +403,12 @@ class Analysis {
     const comparison = comparePath(points, this.dense.loss);
     const edge = edgeOfValidity(comparison, noise);
     this.edge = edge?.sparsity ?? null;
-    this.validity = validityWarnings(edge, stationarity(points, headline.sparsity, noise), headline);
+    this.validity = validityWarnings(
+      edge,
+      stationarity(points, headline.sparsity, noise),
+      headline,
+      this.request.options.l1,
+    );
   }
 
   private orderedLimits(): LimitResult[] {

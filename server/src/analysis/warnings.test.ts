@@ -93,21 +93,22 @@ test('an open limit is a warning when its study has ended, with what would close
 test('a model that does not carry as far as the limit is a warning', () => {
   const stationary = { linear: 1e-4, quadratic: 0.02, stationary: true };
   const edge = (sparsity: number, reason: ValidityEdge['reason']) => ({ sparsity, reason });
-  assert.deepEqual(validityWarnings(edge(0.95, 'more'), stationary, limit()), []);
+  assert.deepEqual(validityWarnings(edge(0.95, 'more'), stationary, limit(), 0), []);
   // The path ended before they parted.
-  assert.deepEqual(validityWarnings(edge(0.5, 'end'), stationary, limit()), []);
-  assert.deepEqual(validityWarnings(null, null, limit()), []);
-  const [first, second] = validityWarnings(
-    edge(0.5, 'more'),
-    { linear: -0.31, quadratic: 0.02, stationary: false },
-    limit(),
+  assert.deepEqual(validityWarnings(edge(0.5, 'end'), stationary, limit(), 0), []);
+  assert.deepEqual(validityWarnings(null, null, limit(), 0), []);
+  const steep = { linear: -0.31, quadratic: 0.02, stationary: false };
+  const [first, second] = validityWarnings(edge(0.5, 'more'), steep, limit(), 0);
+  assert.match(
+    first!.message,
+    /at the limit its linear term −0\.31 stands beside the quadratic 0\.02; train longer, or give --l1 /,
   );
-  assert.match(first!.message, /at the limit its linear term −0\.31 stands beside the quadratic 0\.02; train longer/);
+  assert.match(validityWarnings(null, steep, limit(), 1e-4)[0]!.message, /; train longer$/);
   assert.match(second!.message, /agree within a factor of 2 up to 50\.0 % only; pruning at once costs more/);
-  assert.match(validityWarnings(edge(0.5, 'less'), null, limit())[0]!.message, /costs less than predicted/);
+  assert.match(validityWarnings(edge(0.5, 'less'), null, limit(), 0)[0]!.message, /costs less than predicted/);
   // A wide interval does not excuse it.
   const wide = { ...limit(), interval: [0.3, 0.95] as const };
-  assert.equal(validityWarnings(edge(0.5, 'more'), null, wide).length, 1);
+  assert.equal(validityWarnings(edge(0.5, 'more'), null, wide, 0).length, 1);
 });
 
 test('too few samples for the directions are a warning', () => {

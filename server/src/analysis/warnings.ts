@@ -82,12 +82,14 @@ export function validityWarnings(
   edge: ValidityEdge | null,
   stationarity: Stationarity | null,
   headline: LimitResult,
+  l1: number,
 ): AnalysisWarning[] {
   const warnings: AnalysisWarning[] = [];
   if (stationarity !== null && !stationarity.stationary) {
+    const remedy = l1 > 0 ? '' : ', or give --l1 if the network was trained with an L1 penalty';
     warnings.push({
       code: 'not-stationary',
-      message: `the gradient is far from zero: at the limit its linear term ${significant(stationarity.linear, 2)} stands beside the quadratic ${significant(stationarity.quadratic, 2)}; train longer, or give --l1 if the network was trained with an L1 penalty`,
+      message: `the gradient is far from zero: at the limit its linear term ${significant(stationarity.linear, 2)} stands beside the quadratic ${significant(stationarity.quadratic, 2)}; train longer${remedy}`,
     });
   }
   if (edge !== null && edge.reason !== 'end' && edge.sparsity < headline.sparsity) {
