@@ -11,7 +11,7 @@ const SAMPLE = ['analyze', 'samples/digits.onnx', '--data', 'samples/data', '--s
 test('--sample-sizes says how the limit falls with more samples, and contains what more of them give', async () => {
   const cwd = projectRoot();
   const options = ['--curvature', 'ggn', '--epsilon', 'abs:0.02', '--provider', 'cpu', '--steps', '40', '--json'];
-  const small = await run([...SAMPLE, ...options, '--samples', '160', '--batch', '40', '--sample-sizes'], { cwd });
+  const small = await run([...SAMPLE, ...options, '--samples', '96', '--batch', '24', '--sample-sizes'], { cwd });
   assert.equal(small.status, 0, small.stderr);
   const result = JSON.parse(small.stdout) as AnalysisResult;
   assertMatches('result', result);
@@ -20,10 +20,10 @@ test('--sample-sizes says how the limit falls with more samples, and contains wh
   assert.deepEqual(
     found!.sizes.map(({ samples, parts }) => [samples, parts]),
     [
-      [20, 8],
-      [40, 4],
-      [80, 2],
-      [160, 1],
+      [12, 8],
+      [24, 4],
+      [48, 2],
+      [96, 1],
     ],
   );
   found!.sizes.forEach(({ sparsity, interval }, i) => {
@@ -35,7 +35,7 @@ test('--sample-sizes says how the limit falls with more samples, and contains wh
   const { sparsity } = found!.sizes[3]!;
   assert.ok(limit!.interval[0] <= sparsity && sparsity <= limit!.interval[1]);
 
-  const large = await run([...SAMPLE, ...options, '--samples', '800', '--batch', '200'], { cwd });
+  const large = await run([...SAMPLE, ...options, '--samples', '400', '--batch', '100'], { cwd });
   assert.equal(large.status, 0, large.stderr);
   const [truth] = (JSON.parse(large.stdout) as AnalysisResult).limits;
   const { samples, interval } = found!.whole!;
