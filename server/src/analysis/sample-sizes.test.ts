@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CurvatureKind } from '../../../protocol/analysis';
-import { spectralLimit, traceBound } from '../limit/limit';
 import { Magnitudes } from '../limit/magnitudes';
+import { QuadraticLoss, type QuadraticSample } from '../limit/testing';
 import { Random } from '../random';
-import { eigenvalues } from '../spectrum/dense';
-import { exactMeasure, ruleBounds } from '../spectrum/estimate';
 import type { StudiedOperator } from './limit-study';
 import { checkSampleSizes, studySampleSizes } from './sample-sizes';
 
@@ -17,20 +15,14 @@ const POPULATION = 4000;
 function population(kind: CurvatureKind, seed: number) {
   const random = Random.stream(seed, 'population');
   // Of either sign for the Hessian.
-  const samples = Array.from({ length: POPULATION }, (_, k) => ({
+  const samples = Array.from({ length: POPULATION }, (_, k): QuadraticSample => ({
     sign: kind === 'hessian' && k % 5 === 0 ? -1 : 1,
     x: Float64Array.from({ length: D }, (_, i) => 3 * (i + 1) ** -0.8 * random.gaussian()),
   }));
-  const matrix = (first: number, end: number) => {
-    const entries = new Float64Array(D * D);
-    for (const { sign, x } of samples.slice(first, end)) {
-      for (let i = 0; i < D; i++)
-        for (let j = 0; j < D; j++) entries[i * D + j]! += (sign * x[i]! * x[j]!) / (end - first);
-    }
-    return entries;
-  };
+  const weights = Float32Array.from({ length: D }, () => -Math.log(1 - random.uniform()));
+  const loss = new QuadraticLoss(samples, Magnitudes.of([weights]));
   const operator = (first: number, end: number): StudiedOperator => {
-    const entries = matrix(first, end);
+    const entries = loss.matrix(first, end);
     const multiply = (v: Float32Array) =>
       Float32Array.from({ length: D }, (_, i) => v.reduce((sum, x, j) => sum + x * entries[i * D + j]!, 0));
     const apply = (vectors: readonly Float32Array[]) => Promise.resolve(vectors.map(multiply));
@@ -44,27 +36,21 @@ function population(kind: CurvatureKind, seed: number) {
       reordered: apply,
     };
   };
-  const weights = Float32Array.from({ length: D }, () => -Math.log(1 - random.uniform()));
-  const magnitudes = Magnitudes.of([weights]);
-  const limit = (first: number, end: number, epsilon: number) => {
-    const moduli = eigenvalues({ dimension: D, entries: matrix(first, end), noise: 0 }).map(Math.abs);
-    return spectralLimit(ruleBounds(exactMeasure(moduli)).low, epsilon, (s) => magnitudes.squaredRadius(s));
-  };
-  const trace = matrix(0, POPULATION).reduce((sum, x, i) => (i % (D + 1) === 0 ? sum + x : sum), 0);
-  return { operator, magnitudes, limit, trace };
+  const limit = (first: number, end: number) => loss.limit(loss.matrix(first, end), EPSILON, kind === 'ggn');
+  return { operator, loss, limit };
 }
 
 const EPSILON = 0.05;
 const layout = { dimension: D, layers: [{ name: 'w', op: 'Gemm', shape: [D], offset: 0, length: D }] } as const;
 
 async function studied(kind: CurvatureKind, samples: number, seed: number, available = POPULATION) {
-  const { operator, magnitudes, limit, trace } = population(kind, seed);
+  const { operator, loss, limit } = population(kind, seed);
   const asked: [number, number][] = [];
   const shares: number[] = [];
   const found = await studySampleSizes({
-    limit: { operator: kind, keep: 1 - limit(0, samples, EPSILON) },
+    limit: { operator: kind, keep: 1 - limit(0, samples) },
     layout,
-    magnitudes,
+    magnitudes: loss.magnitudes,
     epsilon: EPSILON,
     seed,
     samples,
@@ -81,7 +67,7 @@ async function studied(kind: CurvatureKind, samples: number, seed: number, avail
     },
     announce: () => undefined,
   });
-  return { found, asked, shares, magnitudes, trace, limit: (first: number, end: number) => limit(first, end, EPSILON) };
+  return { found, asked, shares, loss, limit };
 }
 
 for (const kind of ['ggn', 'hessian'] as const) {
@@ -116,14 +102,14 @@ for (const kind of ['ggn', 'hessian'] as const) {
 test('the limit on the whole data set lies in the interval, which the bound of the trace ends', async (t) => {
   let [inside, width] = [0, 0];
   for (let seed = 0; seed < 20; seed++) {
-    const { found, limit, magnitudes, trace } = await studied('ggn', 256, seed);
+    const { found, limit, loss } = await studied('ggn', 256, seed);
     const { samples, interval } = found.whole!;
     const truth = limit(0, POPULATION);
     assert.equal(samples, POPULATION);
     if (interval[0] <= truth && truth <= interval[1]) inside++;
     width += (interval[1] - interval[0]) / 20;
     assert.ok(interval[1] <= found.sizes.at(-1)!.interval[1]);
-    assert.ok(interval[0] > traceBound((2 * trace) / D, EPSILON, (s) => magnitudes.squaredRadius(s)));
+    assert.ok(interval[0] > loss.traceBound(2 * loss.trace(loss.matrix(0, POPULATION)), EPSILON));
   }
   t.diagnostic(`${inside} of 20 inside, mean width ${width.toFixed(3)}`);
   assert.ok(inside >= 18 && width < 0.3, `${inside} of 20, ${width}`);

@@ -115,10 +115,10 @@ export function said(
   sizes: readonly SizeLimits[],
   traces: readonly Estimate[],
   dimension: number,
-  given: Pick<SizeStudyInput, 'limit' | 'magnitudes' | 'epsilon' | 'seed' | 'available'>,
+  given: Pick<SizeStudyInput, 'limit' | 'magnitudes' | 'epsilon' | 'available'>,
 ): SampleSizes {
   const { available, limit, magnitudes, epsilon } = given;
-  const nested = new NestedSizes(sizes, given.seed);
+  const nested = new NestedSizes(sizes);
   const heldBack = nested
     .heldBack()
     .map(({ keep, ...held }): HeldBackLimit => ({ ...held, interval: sparsities(keep) }));

@@ -1,5 +1,4 @@
 import type { Interval } from '../../../protocol/analysis';
-import { Random } from '../random';
 import type { Estimate } from '../spectrum/estimate';
 import { NORMAL_95 } from './limit';
 
@@ -8,21 +7,28 @@ import { NORMAL_95 } from './limit';
  * more of them.
  *
  * n samples are cut into 2, 4, 8, … parts of one size, and the kept fractions at the
- * limits of the parts averaged. All parts of a size together are all samples, so
- * that which samples were drawn moves the means of all sizes alike, and hardly their
- * differences. Everything is said of z, the logarithm of the mean kept fraction,
- * against the logarithm of the number of samples.
+ * limits of the parts averaged. Everything is said of z, the logarithm of the mean
+ * kept fraction, against the logarithm of the number of samples.
  *
  * What more samples keep is enclosed and not fitted, by two extremes:
  *
- * 1. It stays. For a positive semidefinite operator less is not possible on average:
- *    λ/(λ + c) is operator concave, so that its trace, averaged over parts, is at
- *    most that of the average of their matrices.
+ * 1. It stays. For a positive semidefinite operator less is not possible on average
+ *    at a fixed c: λ/(λ + c) is operator concave, so that its trace, averaged over
+ *    parts, is at most that of the average of their matrices. At the limit, whose c
+ *    differs from part to part, it is so usually.
  * 2. It goes on to grow as a power of the number of samples, with the exponent that
  *    the largest size has over any of the others. That the exponent falls as samples
- *    are added, so that all of those are too large, is an observation
- *    (docs/spectrum.md), and is held against the sizes at hand before it is used. Of
- *    sizes far apart the exponent is larger, but what errors make of it smaller.
+ *    are added, so that all of those are too large, was seen of one network and is
+ *    uncertain for another (docs/spectrum.md). Of sizes far apart the exponent is
+ *    larger, but what errors make of it smaller.
+ *
+ * Which samples were drawn has two parts. All parts of a size together are all samples,
+ * so that the draw moves the means of all sizes alike: by as much as the mean of the
+ * smallest parts has for error, as their scatter says. Beside that, every halving adds an
+ * error of its own to the difference of two sizes. What a part keeps more than the two
+ * halves that it is made of scatters from part to part; there is but one such difference
+ * for all samples, so that its error is taken to be that of the means at the smaller
+ * sizes, where it tends to be larger.
  */
 
 /** The limit on one part of the samples. */
@@ -53,52 +59,39 @@ export interface HeldBack {
   readonly covered: boolean;
 }
 
-/** How often the smallest parts are drawn again. */
-const RESAMPLES = 1000;
+/** Of logarithms: what is as large as it was said to be is not larger. */
+const ROUNDING = 1e-12;
 
 /** The sizes of one number of samples, with the errors of all that is said of them. */
 export class NestedSizes {
   private readonly means: readonly Mean[];
-  /** How often each of the smallest parts was drawn, as a share, by resample. */
-  private readonly weights: readonly Float64Array[];
-  /** By resample, z of every size. */
-  private readonly drawn: readonly (readonly number[])[];
-  /** Of a standard deviation over resamples, for 95 %: so few parts scatter less than what they are drawn from. */
-  private readonly quantile: number;
+  /** 95 % error of z(n) by which samples were drawn. */
+  private readonly drawError: number;
+  /** That of the difference of a size and the next larger one. */
+  private readonly stepError: number;
 
   /**
-   * @param sizes ascending, the last not cut, and one more at least
+   * @param sizes ascending, the last not cut, and two more at least
    * @throws RangeError where their parts do not make up each other
    */
-  constructor(
-    readonly sizes: readonly SizeLimits[],
-    seed: number,
-  ) {
+  constructor(readonly sizes: readonly SizeLimits[]) {
     const count = 2 ** (sizes.length - 1);
-    if (count < 2 || sizes.some(({ parts }, i) => parts.length !== count >> i)) {
+    if (count < 4 || sizes.some(({ parts }, i) => parts.length !== count >> i)) {
       throw new RangeError(
         `parts do not halve from size to size: ${sizes.map(({ parts }) => parts.length).join(', ')}`,
       );
     }
     this.means = sizes.map(meanOf);
-    this.quantile = student(count - 1) * Math.sqrt(count / (count - 1));
-    this.weights = resamples(count, seed);
-    this.drawn = this.weights.map((weights) => this.resampled(weights));
+    const kept = sizes.map(({ parts }) => parts.map(middle));
+    this.drawError = errorOfMean([kept[0]!]) / this.means[0]!.middle;
+    this.stepError = errorOfMean(
+      kept
+        .slice(1, -1)
+        .map((parts, i) => parts.map((k, j) => Math.log((2 * k) / (kept[i]![2 * j]! + kept[i]![2 * j + 1]!)))),
+    );
   }
 
-  /** z of every size with the smallest parts drawn again: a larger one counts as often as those it is made of. */
-  private resampled(weights: Float64Array): number[] {
-    const means = this.sizes.map(({ parts }) => {
-      const within = weights.length / parts.length;
-      return weights.reduce((sum, weight, i) => sum + weight * middle(parts[Math.floor(i / within)]!), 0);
-    });
-    // Not cut, all samples have no parts that could be drawn; they move as the halves do.
-    const all = means.length - 1;
-    means[all] = this.means[all]!.middle * (means[all - 1]! / this.means[all - 1]!.middle);
-    return means.map(Math.log);
-  }
-
-  /** What is kept at a size, as one draw of all samples says it of `population` samples that they are drawn from. */
+  /** What is kept at a size on average, as one draw of all samples says it of `population` samples that they are drawn from. */
   at(size: number, population: number): { readonly keep: number; readonly interval: Interval } {
     const weights = this.sizes.map((_, i) => Number(i === size));
     const { samples } = this.sizes.at(-1)!;
@@ -120,23 +113,18 @@ export class NestedSizes {
         const doublings = Math.log2(samples / used.samples);
         // Differences, since what the draw moves is common to both sides.
         const { stays, grown } = this.extremes(from, doublings, (w, j) => Number(j === size) - w);
-        const below = stays[1] < 0 && grown.some(([, high]) => high < 0);
-        const above = stays[0] > 0 && grown.some(([low]) => low > 0);
+        const below = stays[1] < 0 && grown.some(([, high]) => high < -ROUNDING);
+        const above = stays[0] > 0 && grown.some(([low]) => low > ROUNDING);
         return { from: used.samples, samples, keep: this.enclosure(from, doublings), covered: !(below || above) };
       }),
     );
   }
 
-  /**
-   * At most what the traces of the smallest parts, drawn again, say of that of all.
-   *
-   * @param traces in the order of the smallest parts
-   */
+  /** At most what the traces of the smallest parts say of that of all. */
   traceAtMost(traces: readonly Estimate[]): number {
-    const value = average(traces.map((trace) => trace.value));
+    const values = traces.map((trace) => trace.value);
     const probes = Math.hypot(...traces.map(({ standardError }) => standardError)) / traces.length;
-    const drawn = this.weights.map((weights) => weights.reduce((sum, w, i) => sum + w * traces[i]!.value, 0));
-    return value + Math.hypot(NORMAL_95 * probes, this.quantile * deviation(drawn));
+    return average(values) + Math.hypot(NORMAL_95 * probes, errorOfMean([values]));
   }
 
   private enclosure(from: number, doublings: number): Interval {
@@ -160,15 +148,23 @@ export class NestedSizes {
     return { stays: through(0, 0), grown: sizes.map((_, below) => through(below, doublings)) };
   }
 
-  /** 95 % interval of Σ wᵢzᵢ: the brackets at their worst, and the errors of probes and draw beside them. */
+  /**
+   * 95 % interval of Σ wᵢzᵢ: the brackets at their worst, and the errors of probes and draw beside them.
+   *
+   * @param ofDraw share of the error of drawing all samples that there is
+   */
   private combination(weights: readonly number[], ofDraw = 1): Interval {
     const sum = (term: (mean: Mean, weight: number) => number) =>
       weights.reduce((total, weight, i) => (weight === 0 ? total : total + term(this.means[i]!, weight)), 0);
     const probes = Math.sqrt(sum(({ relativeError }, weight) => (weight * relativeError) ** 2));
-    const draw = deviation(
-      this.drawn.map((z) => weights.reduce((total, w, i) => (w === 0 ? total : total + w * z[i]!), 0)),
-    );
-    const error = Math.hypot(NORMAL_95 * probes, this.quantile * ofDraw * draw);
+    // z of a size is that of all samples, less the steps up to there.
+    let [steps, upTo] = [0, 0];
+    for (const weight of weights.slice(0, -1)) {
+      upTo += weight;
+      steps += upTo ** 2;
+    }
+    const draw = ofDraw * (upTo + weights.at(-1)!) * this.drawError;
+    const error = Math.hypot(NORMAL_95 * probes, draw, Math.sqrt(steps) * this.stepError);
     const end = (side: 0 | 1) =>
       sum(({ keep }, weight) => weight * Math.log(keep[weight > 0 ? side : 1 - side]!)) + (side === 0 ? -error : error);
     return [end(0), end(1)];
@@ -197,18 +193,15 @@ function average(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-function deviation(values: readonly number[]): number {
-  const centre = average(values);
-  return Math.sqrt(average(values.map((value) => (value - centre) ** 2)));
-}
-
-function resamples(count: number, seed: number): Float64Array[] {
-  const random = Random.stream(seed, 'sample sizes');
-  return Array.from({ length: RESAMPLES }, () => {
-    const weights = new Float64Array(count);
-    for (let i = 0; i < count; i++) weights[random.below(count)]! += 1 / count;
-    return weights;
-  });
+/** 95 % error of the mean of one sample, or of the means of several that are as sure as each other, by the scatter of all. */
+function errorOfMean(samples: readonly (readonly number[])[]): number {
+  let [squares, freedom] = [0, 0];
+  for (const values of samples) {
+    const centre = average(values);
+    squares += values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / values.length;
+    freedom += values.length - 1;
+  }
+  return student(freedom) * Math.sqrt(squares / freedom);
 }
 
 /** Of Student's distribution at 97.5 %, by degrees of freedom. */
