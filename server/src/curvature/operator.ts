@@ -37,6 +37,8 @@ export const PROBES_PER_PASS = 4;
 /** The program for a number of vectors. */
 interface Compiled {
   readonly graph: CompiledGraph;
+  /** Where its products of a batch are written, by their names. */
+  readonly answers: ReadonlyMap<string, Float32Array>;
   /** Batches whose values that do not depend on the vectors are kept; 0 where the program computes them itself. */
   readonly kept: number;
 }
@@ -61,6 +63,8 @@ export class CurvatureOperator implements SymmetricOperator {
   products = 0;
   seconds = 0;
   private readonly compiled = new Map<number, Compiled>();
+  /** What the programs write their products of one batch into, by name: they are run one at a time. */
+  private readonly answers = new Map<string, Float32Array>();
   private fixedGraph: CompiledGraph | undefined;
   /** By batch, what the fixed part answered. */
   private readonly cache = new Map<Batch, ReadonlyMap<string, Float32Array>>();
@@ -126,19 +130,20 @@ export class CurvatureOperator implements SymmetricOperator {
   ): Promise<Float32Array[]> {
     const count = this.network.batches.length;
     const started = performance.now();
-    const sums = vectors.map(() => new Float64Array(this.dimension));
+    // Of one batch there is nothing to sum.
+    const sums = vectors.map(() => (count === 1 ? new Float32Array(this.dimension) : new Float64Array(this.dimension)));
     let index = 0;
     for (const batch of batches) {
       for (let first = 0; first < vectors.length; first += PROBES_PER_PASS) {
         const part = vectors.slice(first, first + PROBES_PER_PASS);
-        await this.addProducts(part, batch, keep ? index : Infinity, sums.slice(first));
+        await this.addProducts(part, batch, index, keep, sums.slice(first));
         await this.onProgress(part.length / count);
       }
       index++;
     }
     this.products += vectors.length;
     this.seconds += (performance.now() - started) / 1000;
-    return sums.map((sum) => new Float32Array(sum));
+    return sums.map((sum) => (sum instanceof Float32Array ? sum : new Float32Array(sum)));
   }
 
   /** One batch's share; what is kept is kept of the batches of the smallest `index`. */
@@ -146,25 +151,28 @@ export class CurvatureOperator implements SymmetricOperator {
     vectors: readonly Float32Array[],
     batch: Batch,
     index: number,
-    sums: readonly Float64Array[],
+    keep: boolean,
+    sums: readonly (Float32Array | Float64Array)[],
   ): Promise<void> {
     const compiled = await this.graphsFor(vectors.length);
     const feeds = new Map<string, Float32Array>([
       [this.network.model.input.attributes.name, batch.inputs],
       [TARGETS, batch.targets],
     ]);
-    for (const [name, value] of await this.fixedValues(compiled.kept, batch, index, feeds)) feeds.set(name, value);
+    for (const [name, value] of await this.fixedValues(compiled.kept, batch, keep ? index : Infinity, feeds))
+      feeds.set(name, value);
     vectors.forEach((vector, probe) => {
       for (const { name, offset, length } of this.layout.layers) {
         feeds.set(direction(probe, name), vector.subarray(offset, offset + length));
       }
     });
-    const results = await compiled.graph.run(feeds);
+    const results = await compiled.graph.run(feeds, compiled.answers);
     vectors.forEach((_, probe) => {
       const sum = sums[probe]!;
       for (const { name, offset, length } of this.layout.layers) {
         const part = results.get(product(probe, name))!;
-        for (let i = 0; i < length; i++) sum[offset + i]! += part[i]!;
+        if (index === 0) sum.set(part, offset);
+        else for (let i = 0; i < length; i++) sum[offset + i]! += part[i]!;
       }
     });
   }
@@ -188,6 +196,7 @@ export class CurvatureOperator implements SymmetricOperator {
     await this.fixedGraph?.dispose();
     this.fixedGraph = undefined;
     this.compiled.clear();
+    this.answers.clear();
     this.cache.clear();
   }
 
@@ -201,12 +210,26 @@ export class CurvatureOperator implements SymmetricOperator {
     const { model, batches } = this.network;
     const program = curvatureProgram(model, this.kind, probes, this.layout.layers);
     const options = { parameters: model.parameters };
+    const answers = this.answersOf(probes);
     const { fixed, moving } = splitGraph(model.builder, program, isDirection);
     const bytes = FLOAT * fixed.outputs.reduce((sum, { node }) => sum + elementCount(node.shape), 0);
     const kept = Math.min(batches.length, Math.floor(this.cacheBytes / Math.max(1, bytes)));
-    if (kept === 0) return { graph: await this.engine.compile(program, options), kept };
+    if (kept === 0) return { graph: await this.engine.compile(program, options), answers, kept };
     // The same for any number of vectors.
     this.fixedGraph ??= await this.engine.compile(fixed, options);
-    return { graph: await this.engine.compile(moving, options), kept };
+    return { graph: await this.engine.compile(moving, options), answers, kept };
+  }
+
+  private answersOf(probes: number): ReadonlyMap<string, Float32Array> {
+    const names = Array.from({ length: probes }, (_, probe) =>
+      this.layout.layers.map(({ name, length }) => [product(probe, name), length] as const),
+    ).flat();
+    return new Map(
+      names.map(([name, length]) => {
+        const array = this.answers.get(name) ?? new Float32Array(length);
+        this.answers.set(name, array);
+        return [name, array];
+      }),
+    );
   }
 }

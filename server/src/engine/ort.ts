@@ -84,8 +84,7 @@ async function compile(
   options: CompileOptions = {},
 ): Promise<CompiledGraph> {
   const { bytes, feeds } = emitGraph(graph, options.parameters, { dialect });
-  // With parameters inside, the bytes would be too many to copy for it.
-  const uncopied = provider === 'cpu' && options.parameters === undefined && (await canRunUncopied(runtime));
+  const uncopied = provider === 'cpu' && bytes.length <= MOST_COPIED && (await canRunUncopied(runtime));
   const session = await attempt('onnxruntime', 'compile the graph', () =>
     runtime.library.InferenceSession.create(uncopied ? putSequenceFirst(bytes) : bytes, {
       executionProviders: [provider],
@@ -102,6 +101,9 @@ async function compile(
   const results = new Map(graph.outputs.map(({ name, node }) => [name, node.shape]));
   return new OrtGraph(runtime, session, uncopied, feeds, results);
 }
+
+/** Bytes of a model, parameters inside, that may be copied for what is put in front of it. */
+const MOST_COPIED = 256 * 2 ** 20;
 
 let knownBlock: Promise<number> | undefined;
 
