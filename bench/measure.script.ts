@@ -44,7 +44,7 @@ async function probes(batch: number, threads: number, count: number, cached: boo
   const { operator, vectors } = await problem(batch, threads, count, cached ? Infinity : 0);
   // Compiles, and fills the cache.
   await operator.apply(vectors.slice(0, 4));
-  return { ...(await timed(count > 4 ? 1 : 2, () => operator.apply(vectors))), probes: count, cached };
+  return { ...(await timed(count > 4 ? 1 : 3, () => operator.apply(vectors))), probes: count, cached };
 }
 
 async function problem(batch: number, threads: number, probes: number, cacheBytes = 0) {

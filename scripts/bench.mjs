@@ -39,8 +39,11 @@ function compareProducts() {
   const peers = pythons.map(() => []);
   for (let round = 0; round < rounds; round++) {
     single.push(measure('hvp', BATCH, THREADS, 2));
-    for (const { probes, cached, runs } of kinds) runs.push(measure('probes', BATCH, THREADS, probes, cached));
-    pythons.forEach((python, i) => peers[i].push(runJson(python, ['bench/peer.py', BATCH, THREADS, 2])));
+    const products = ({ probes, cached, runs }) => runs.push(measure('probes', BATCH, THREADS, probes, cached));
+    kinds.filter(({ probes }) => probes <= 4).forEach(products);
+    // In the middle, so that none of ours is far from it.
+    pythons.forEach((python, i) => peers[i].push(runJson(python, ['bench/peer.py', BATCH, THREADS, 3])));
+    kinds.filter(({ probes }) => probes > 4).forEach(products);
   }
   const gemm = measure('gemm', 2048, THREADS, 5);
   const [{ flops, dimension }] = single;
@@ -139,10 +142,14 @@ function peak(runs) {
   return Math.max(...runs.map(({ peakMiB }) => peakMiB)).toFixed(0);
 }
 
-/** With the environment that a compute process has (`allocation` in server/src/jobs/compute-process.ts). */
+/** With huge pages, which a compute process asks for (`allocation` in server/src/jobs/compute-process.ts). */
 function measure(...args) {
-  const env = { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1', ...process.env };
-  return runJson(process.execPath, ['out/bench/measure.script.cjs', ...args], env);
+  const own = process.env.GLIBC_TUNABLES;
+  const tunables = [...(own === undefined ? [] : [own]), 'glibc.malloc.hugetlb=1'].join(':');
+  return runJson(process.execPath, ['out/bench/measure.script.cjs', ...args], {
+    ...process.env,
+    GLIBC_TUNABLES: tunables,
+  });
 }
 
 function runJson(command, args, env = process.env) {

@@ -52,16 +52,20 @@ describe(`package for ${target}`, () => {
 
   it('gives the licences of what is bundled along', () => {
     const notices = readFileSync(join(folder, 'extension/dist/THIRD-PARTY-NOTICES.txt'), 'utf8');
+    const parts = notices.split('='.repeat(72)).map((part) => part.trim());
     for (const [name, words] of [
-      ['vscode-languageclient', 'MIT'],
+      ['vscode-languageclient', 'Permission is hereby granted'],
       ['protobufjs', 'Redistribution and use in source and binary forms'],
       ['h5wasm', 'The HDF Group'],
-      ['@cwasm/webp', 'MIT'],
-      ['d3-scale', 'ISC'],
+      ['@cwasm/jpeg-turbo', 'the work of the Independent JPEG Group'],
+      ['@vscode/l10n', 'Permission is hereby granted'],
+      ['d3-scale', 'Permission to use, copy, modify'],
     ] as const) {
-      const own = notices.split('='.repeat(72)).find((part) => part.trimStart().startsWith(`${name} `));
-      assert.ok(own?.includes(words), name);
+      const [header, ...own] = parts.find((part) => part.startsWith(`${name} `))!.split('\n');
+      assert.match(header!, /^\S+ \d+\.\d+\.\d+ \(.+\)$/);
+      assert.ok(own.join(' ').includes(words), name);
     }
+    for (const part of parts) assert.ok(part.length > 500, part.slice(0, 80));
   });
 
   it('holds one runtime and no sources', () => {

@@ -154,4 +154,13 @@ describe('its environment', () => {
     assert.equal(set('glibc.malloc.hugetlb=0'), 'glibc.malloc.hugetlb=0');
     assert.deepEqual(allocation({ GLIBC_TUNABLES: 'glibc.malloc.check=3' }, 'darwin'), {});
   });
+
+  it(
+    'is that of the process',
+    { skip: process.platform !== 'linux' && 'huge pages are asked for on Linux' },
+    async (t) => {
+      const { events } = await told(t, send(`{ kind: 'done', result: process.env.GLIBC_TUNABLES }`));
+      assert.deepEqual(events, [{ kind: 'done', result: allocation(process.env, 'linux')['GLIBC_TUNABLES'] }]);
+    },
+  );
 });

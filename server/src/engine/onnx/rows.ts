@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { OnnxWriter } from './writer';
 
 /** Stands in a table of `reorderRows` for a row of zeros. */
@@ -33,8 +34,15 @@ export function reorderRows(
     const zeros = writer.node('Expand', [writer.scalar(0), writer.ints([1, width])]);
     source = writer.node('Concat', [source, zeros], { axis: 0 });
   }
-  const order = writer.narrow(`${count} ${axes.map((places) => places.join()).join(' ')}`, () => orderOf(axes, count));
+  const order = writer.narrow(`rows ${count} ${digest(axes)}`, () => orderOf(axes, count));
   return writer.node('Gather', [source, order], { axis: 0 });
+}
+
+/** Of the places: there may be a million along one axis. */
+function digest(axes: readonly (readonly number[])[]): string {
+  const hash = createHash('sha256');
+  for (const places of axes) hash.update(Int32Array.of(places.length)).update(Int32Array.from(places));
+  return hash.digest('hex');
 }
 
 /** Row-major over the axes; `zero` is the row of zeros. */
