@@ -319,7 +319,8 @@ export type WarningCode =
   | 'float32-floor'
   | 'provider-left'
   | 'batch-halved'
-  | 'inputs-changed';
+  | 'inputs-changed'
+  | 'sizes-missing';
 
 export interface AnalysisWarning {
   readonly code: WarningCode;

@@ -15,4 +15,5 @@ export const SEVERITY: Readonly<Record<WarningCode, 'warning' | 'information'>> 
   'provider-left': 'warning',
   'batch-halved': 'information',
   'inputs-changed': 'warning',
+  'sizes-missing': 'warning',
 };

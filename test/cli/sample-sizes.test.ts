@@ -58,4 +58,28 @@ test('both operators stand in one table, and what cannot be cut is refused', asy
   const few = await run([...args, '--samples', '30'], { cwd });
   assert.equal(few.status, 2);
   assert.match(few.stderr, /samples too few for --sample-sizes: 30, .* choose 32 or more with --samples/);
+  const none = await run([...args, '--steps', '0'], { cwd });
+  assert.equal(none.status, 2);
+  assert.match(none.stderr, /nothing to study for --sample-sizes: with 0 steps no limit is computed; leave /);
+});
+
+test('memory that suffices for the limits alone gives them, and says what fewer samples lack', async () => {
+  const cwd = projectRoot();
+  const options = ['--samples', '256', '--curvature', 'ggn', '--steps', '6', '--provider', 'cpu', '--json'];
+  const granted = (mebibytes: number) =>
+    run([...SAMPLE, ...options, '--sample-sizes', '--memory', String(mebibytes)], { cwd });
+  const alone = /the process alone takes (\d+) MiB/.exec((await granted(30)).stderr)!;
+  let mebibytes = Number(alone[1]);
+  let finished = await granted(mebibytes);
+  // Ever more, up to where the limits are found for the first time.
+  while (finished.status === 2 && mebibytes < 1000) finished = await granted((mebibytes += 6));
+  assert.equal(finished.status, 0, finished.stderr);
+  const result = JSON.parse(finished.stdout) as AnalysisResult;
+  assertMatches('result', result);
+  assert.deepEqual([result.limits.length, result.path.length > 0, result.sampleSizes], [1, true, []]);
+  const { message } = result.warnings.find(({ code }) => code === 'sizes-missing')!;
+  assert.match(
+    message,
+    /^how the limit falls as samples are added is not known, .* memory ran out: \d+ MiB in use, \d+ MiB granted; lower --batch or --samples, or grant more with --memory$/,
+  );
 });

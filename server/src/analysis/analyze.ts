@@ -16,7 +16,7 @@ import type { Engine } from '../engine/engine';
 import { createEngine } from '../engine/create';
 import { detectProviders } from '../engine/detect';
 import { nvidiaDevice } from '../engine/device';
-import { InputError } from '../errors';
+import { InputError, toFailure } from '../errors';
 import { Magnitudes } from '../limit/magnitudes';
 import { comparePath, edgeOfValidity, pathSparsities, stationarity } from '../limit/path';
 import type { TraceEstimate } from '../spectrum/traces';
@@ -35,7 +35,7 @@ import { measurePath } from './path';
 import { Progress } from './progress';
 import { checkSampleSizes, SIZES, smallestPart, studySampleSizes } from './sample-sizes';
 import { openSubject, type Subject } from './subject';
-import { inputsChanged, validityWarnings } from './warnings';
+import { inputsChanged, sizesMissing, validityWarnings } from './warnings';
 
 /** Called with every event; awaited, so that a slow listener slows the analysis instead of losing events. */
 export type Listener = (event: AnalysisEvent) => void | Promise<void>;
@@ -125,7 +125,7 @@ class Analysis {
     await this.progress.begin('reading', 'checkpoint and data');
     this.memory.begin();
     const subject = await openSubject(this.request, this.memory);
-    if (options.sampleSizes) checkSampleSizes(subject.samples);
+    if (options.sampleSizes) checkSampleSizes(subject.samples, options.steps);
     this.batching = new Batching(subject, (message) => {
       const others = this.incidents.filter(({ code }) => code !== 'batch-halved');
       if (message !== null) others.push({ code: 'batch-halved', message });
@@ -160,11 +160,12 @@ class Analysis {
       for (const kind of [...kinds].reverse()) await this.study(kind, kinds);
       await this.followPath(evaluator, gradient);
       if (options.layerLimits) for (const kind of kinds) await this.studyLayers(kind, kinds);
-      if (options.sampleSizes) for (const kind of [...kinds].reverse()) await this.studySampleSizes(kind, kinds);
     }
     if (this.splits.length > 0) await this.measureCurve(evaluator);
     await evaluator.dispose();
+    // What they keep from product to product is memory that the sizes need.
     await this.operators.dispose();
+    if (options.sampleSizes) await this.studyAllSampleSizes(kinds);
     return this.finish();
   }
 
@@ -289,6 +290,16 @@ class Analysis {
     await this.publish();
   }
 
+  /** Last of all, since memory that ran out would still be missing after it: hours of limits are not lost to it. */
+  private async studyAllSampleSizes(kinds: readonly CurvatureKind[]): Promise<void> {
+    try {
+      for (const kind of [...kinds].reverse()) await this.studySampleSizes(kind, kinds);
+      await this.operators.dispose();
+    } catch (error) {
+      this.incidents.push(sizesMissing(toFailure(error).message));
+    }
+  }
+
   /** As much time again as the limits were given, shared by what is left as it has samples. */
   private async studySampleSizes(kind: CurvatureKind, kinds: readonly CurvatureKind[]): Promise<void> {
     const { tolerance, seed, steps, minutes } = this.request.options;
@@ -310,7 +321,10 @@ class Analysis {
         samples,
         available: dataset.count,
         tolerance,
-        whole: this.operators.of(kind),
+        whole: async () => {
+          await parts.dispose();
+          return this.operators.of(kind);
+        },
         part: (first, end) => parts.of(first, end),
         study: (share) => {
           const vectors = this.memory.lanczosVectors(layout.dimension);

@@ -56,7 +56,7 @@ async function studied(kind: CurvatureKind, samples: number, seed: number, avail
     samples,
     available,
     tolerance: 0.01,
-    whole: operator(0, samples),
+    whole: () => Promise.resolve(operator(0, samples)),
     part: (first, end) => {
       asked.push([first, end]);
       return Promise.resolve(operator(first, end));
@@ -122,8 +122,8 @@ test('of the whole data set nothing more is said where all of it was chosen', as
 });
 
 test('too few samples to be cut are refused', () => {
-  checkSampleSizes(32);
-  assert.throws(() => checkSampleSizes(31), {
+  checkSampleSizes(32, 1);
+  assert.throws(() => checkSampleSizes(31, 1), {
     name: 'InputError',
     message: 'samples too few for --sample-sizes: 31, which are cut into 8 parts; choose 32 or more with --samples',
   });

@@ -23,8 +23,13 @@ export function smallestPart(samples: number): number {
   return Math.floor(samples / 2 ** HALVINGS);
 }
 
-/** @throws InputError where there are too few samples to be cut */
-export function checkSampleSizes(samples: number): void {
+/** @throws InputError where there are too few samples to be cut, or nothing is studied */
+export function checkSampleSizes(samples: number, steps: number): void {
+  if (steps === 0) {
+    throw new InputError(
+      'nothing to study for --sample-sizes: with 0 steps no limit is computed; leave --steps out or --sample-sizes',
+    );
+  }
   if (smallestPart(samples) >= SMALLEST_PART) return;
   throw new InputError(
     `samples too few for --sample-sizes: ${grouped(samples)}, which are cut into ${2 ** HALVINGS} parts; choose ${SMALLEST_PART * 2 ** HALVINGS} or more with --samples`,
@@ -42,8 +47,8 @@ export interface SizeStudyInput {
   readonly samples: number;
   readonly available: number;
   readonly tolerance: number;
-  /** The operator on all chosen samples. */
-  readonly whole: StudiedOperator;
+  /** The operator on all chosen samples; asked for when no part is needed any more. */
+  readonly whole: () => Promise<StudiedOperator>;
   /** That on those chosen as the `first` up to `end`; used until the next is asked for. */
   readonly part: (first: number, end: number) => Promise<StudiedOperator>;
   /** For a study that is this share of the work that is left. */
@@ -72,7 +77,7 @@ export async function studySampleSizes(input: SizeStudyInput): Promise<SampleSiz
     for (let i = 0; i < count; i++) {
       const place = count === 1 ? `all ${grouped(size)} samples` : `${grouped(size)} samples, ${i + 1} of ${count}`;
       input.announce(place);
-      const operator = count === 1 ? input.whole : await input.part(i * size, (i + 1) * size);
+      const operator = await (count === 1 ? input.whole() : input.part(i * size, (i + 1) * size));
       const { bracket, standardError, curvature } = await studied(input, operator, place, size / left, count);
       left -= size;
       // Less than half a weight is none, but has a logarithm.

@@ -123,6 +123,15 @@ export function sampleWarnings(
   ];
 }
 
+/** The study of fewer samples failed, by the message of the failure; what was found before it stands. */
+export function sizesMissing(message: string): AnalysisWarning {
+  const remedy = message.includes(';') ? '' : '; lower --samples or --batch, or leave --sample-sizes out';
+  return {
+    code: 'sizes-missing',
+    message: `how the limit falls as samples are added is not known, and all else is: ${message}${remedy}`,
+  };
+}
+
 /** What was analysed was read before. */
 export function inputsChanged({ path, gone }: { readonly path: string; readonly gone: boolean }): AnalysisWarning {
   return {
