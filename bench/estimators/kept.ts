@@ -6,6 +6,7 @@ import {
   readFileSync,
   readSync,
   renameSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -64,8 +65,16 @@ function bytes(vector: Float32Array): Uint8Array {
   return new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength);
 }
 
-/** The first `count` vectors; one that was written before the state that counts it is cut off. */
+/**
+ * The first `count` vectors; one that was written before the state that counts it is cut off.
+ *
+ * @throws Error where they are of another dimension: what is left of the weights without zero rows may change
+ */
 function readVectors(path: string, dimension: number, count: number): Float32Array[] {
+  const vectorsThere = statSync(path).size / (4 * dimension);
+  if (vectorsThere < count || vectorsThere > count + 1) {
+    throw new Error(`${path}: not ${count} vectors of ${dimension} entries; delete the run that it belongs to`);
+  }
   truncateSync(path, 4 * count * dimension);
   const file = openSync(path, 'r');
   const vectors = Array.from({ length: count }, (_, i) => {
