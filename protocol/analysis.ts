@@ -264,8 +264,11 @@ export interface HeldBackLimit {
   readonly samples: number;
   /** What they say. */
   readonly interval: Interval;
-  /** Whether the limit that was computed there may lie between the two extremes, by the errors of both. */
-  readonly covered: boolean;
+  /**
+   * Whether the limit that was computed there may lie between the two extremes, by the
+   * errors of both; null where the error of the growth up to there exceeds it, so that nothing is told.
+   */
+  readonly covered: boolean | null;
 }
 
 /** The limit as a function of the number of samples, with ε as it is for all that were chosen. */

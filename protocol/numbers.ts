@@ -123,10 +123,14 @@ export function oneShotText({ sparsity, interval }: Pick<OneShotLimit, 'sparsity
 
 /** What the limit on fewer samples says of more of them. */
 export function sampleSizesText({ heldBack, whole }: SampleSizes): string {
-  const missed = heldBack.find(({ covered }) => !covered);
+  const missed = heldBack.find(({ covered }) => covered === false);
   const tested =
     missed === undefined
-      ? t('Wherever smaller numbers of samples can be held against larger ones, the limit lies where they say.')
+      ? heldBack.some(({ covered }) => covered)
+        ? t('Held against each other, the numbers of samples that were computed do not contradict each other.')
+        : t(
+            'How the limit changes from one number of samples to another is too wide to tell, so that nothing was tested.',
+          )
       : t(
           'With {0} samples the limit does not lie where {1} and fewer say, {2}, so that their growth is not relied on.',
           grouped(missed.samples),
@@ -138,12 +142,12 @@ export function sampleSizesText({ heldBack, whole }: SampleSizes): string {
   const said =
     whole.by === 'growth'
       ? t(
-          'On all {0} samples it is {1}: from what is kept growing on as it did, to its growing no more.',
+          'On all {0} samples it is, with 95 % confidence, {1}: from what is kept growing on as it did, to its growing no more.',
           grouped(whole.samples),
           range,
         )
       : t(
-          'On all {0} samples it is {1}: from the bound that the trace sets, to what is kept growing no more.',
+          'On all {0} samples it is, with 95 % confidence, {1}: from the bound that the trace sets, to what is kept growing no more.',
           grouped(whole.samples),
           range,
         );

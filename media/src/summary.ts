@@ -154,7 +154,6 @@ function limitsTable(limits: readonly LimitResult[]): HTMLElement {
   );
 }
 
-/** Up to where the measured network is still as good as asked, one column per split. */
 /** The limit on fewer samples, where that was asked. */
 function sampleSizeTable({ sampleSizes = [] }: PartialResult): HTMLElement | false {
   const [first] = sampleSizes;
@@ -188,6 +187,7 @@ function sampleSizeTable({ sampleSizes = [] }: PartialResult): HTMLElement | fal
   );
 }
 
+/** Up to where the measured network is still as good as asked, one column per split. */
 function oneShotTable({ measured }: PartialResult): HTMLElement | false {
   const splits = measured.filter(({ oneShot }) => oneShot.length > 0);
   if (splits.length === 0) return false;

@@ -60,7 +60,9 @@ export function assemble(findings: Findings): PartialResult {
       ...(headline === undefined ? [] : layerWarnings(layers, headline)),
       ...limitWarnings(limits, request.options.tolerance),
       ...validity.warnings,
-      ...(headline === undefined ? [] : sampleWarnings(samples, classes, layout.dimension, request.options)),
+      ...(headline === undefined
+        ? []
+        : sampleWarnings(samples, classes, layout.dimension, dataset.count, request.options)),
     ],
   };
 }

@@ -15,6 +15,8 @@ const HALVINGS = 3;
 export const SIZES = HALVINGS + 1;
 /** The smallest parts of fewer than so many samples say nothing of more. */
 const SMALLEST_PART = 4;
+/** Samples that can be cut, at least. */
+export const FEWEST_SAMPLES = SMALLEST_PART * 2 ** HALVINGS;
 /** Width of an interval, as a share of what is kept: the slope between two sizes asks for more than the limit itself. */
 const PRECISION = 0.1;
 
@@ -32,7 +34,7 @@ export function checkSampleSizes(samples: number, steps: number): void {
   }
   if (smallestPart(samples) >= SMALLEST_PART) return;
   throw new InputError(
-    `samples too few for --sample-sizes: ${grouped(samples)}, which are cut into ${2 ** HALVINGS} parts; choose ${SMALLEST_PART * 2 ** HALVINGS} or more with --samples`,
+    `samples too few for --sample-sizes: ${grouped(samples)}, which are cut into ${2 ** HALVINGS} parts; choose ${FEWEST_SAMPLES} or more with --samples`,
   );
 }
 
@@ -127,7 +129,7 @@ export function said(
   const heldBack = nested
     .heldBack()
     .map(({ keep, ...held }): HeldBackLimit => ({ ...held, interval: sparsities(keep) }));
-  const covered = heldBack.every((held) => held.covered);
+  const covered = heldBack.every((held) => held.covered !== false);
   const known = sizes.map(({ samples, parts }, i) => {
     const { keep, interval } = nested.at(i, available);
     return { samples, parts: parts.length, sparsity: 1 - keep, interval: sparsities(interval) };
@@ -141,7 +143,7 @@ export function said(
       ? result
       : { ...result, whole: { samples: available, interval: sparsities(grown), by: 'growth' } };
   }
-  // Gauss–Newton keeps no less with more samples, and no more than what the trace says.
+  // Gauss–Newton usually keeps no less with more samples, and no more than what the trace says.
   const [, most] = known.at(-1)!.interval;
   const least = traceBound(nested.traceAtMost(traces) / dimension, epsilon, (s) => magnitudes.squaredRadius(s));
   const low = grown === null ? 0 : 1 - grown[1];

@@ -112,10 +112,15 @@ test('a model that does not carry as far as the limit is a warning', () => {
 });
 
 test('too few samples for the directions are a warning', () => {
-  assert.deepEqual(sampleWarnings(100, 11, 1000, {}), []);
+  assert.deepEqual(sampleWarnings(100, 11, 1000, 5000, {}), []);
   assert.match(
-    sampleWarnings(99, 11, 1000, {})[0]!.message,
+    sampleWarnings(99, 11, 1000, 5000, {})[0]!.message,
     /^99 samples of 11 classes bend at most 990 of 1,000 directions; .* --sample-sizes says/,
   );
-  assert.match(sampleWarnings(99, 11, 1000, { sampleSizes: true })[0]!.message, /for the whole data set$/);
+  const message = (...given: Parameters<typeof sampleWarnings>) => sampleWarnings(...given)[0]!.message;
+  assert.match(message(99, 11, 1000, 5000, { sampleSizes: true }), /for the whole data set$/);
+  // Too few to be cut, and all that there are.
+  assert.match(message(31, 11, 1000, 5000, {}), /for the whole data set$/);
+  assert.match(message(32, 11, 1000, 33, {}), /--sample-sizes says/);
+  assert.match(message(32, 11, 1000, 32, {}), /so this holds for these samples, and .* they were drawn from$/);
 });

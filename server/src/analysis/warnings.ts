@@ -1,6 +1,7 @@
 import type { AnalysisOptions, AnalysisWarning, LayerResult, LimitEnd, LimitResult } from '../../../protocol/analysis';
 import { betweenText, grouped, significant } from '../../../protocol/numbers';
 import type { Stationarity, ValidityEdge } from '../limit/path';
+import { FEWEST_SAMPLES } from './sample-sizes';
 
 /** A layer is remarkable whose share of curvature is this many times its share of weights … */
 const CURVATURE_FACTOR = 10;
@@ -110,15 +111,20 @@ export function sampleWarnings(
   samples: number,
   classes: number,
   dimension: number,
+  available: number,
   options: Pick<AnalysisOptions, 'sampleSizes'>,
 ): AnalysisWarning[] {
-  const remedy = options.sampleSizes ? '' : '; --sample-sizes says by how much it may';
+  const studied = options.sampleSizes || samples < FEWEST_SAMPLES;
+  const remedy =
+    samples >= available
+      ? 'this holds for these samples, and is an upper estimate for what they were drawn from'
+      : `this is an upper estimate for the whole data set${studied ? '' : '; --sample-sizes says by how much it may'}`;
   const directions = samples * (classes - 1);
   if (directions >= dimension) return [];
   return [
     {
       code: 'few-samples',
-      message: `${grouped(samples)} samples of ${classes} classes bend at most ${grouped(directions)} of ${grouped(dimension)} directions; the limit falls as samples are added, so this is an upper estimate for the whole data set${remedy}`,
+      message: `${grouped(samples)} samples of ${classes} classes bend at most ${grouped(directions)} of ${grouped(dimension)} directions; the limit falls as samples are added, so ${remedy}`,
     },
   ];
 }

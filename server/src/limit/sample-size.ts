@@ -55,8 +55,11 @@ export interface HeldBack {
   readonly samples: number;
   /** What is kept there, as they say. */
   readonly keep: Interval;
-  /** Whether what was computed there may lie between the two extremes, by the errors of both. */
-  readonly covered: boolean;
+  /**
+   * Whether what was computed there may lie between the two extremes, by the errors of
+   * both; null where even that it is what the largest size keeps may be, so that nothing is told.
+   */
+  readonly covered: boolean | null;
 }
 
 /** Of logarithms: what is as large as it was said to be is not larger. */
@@ -115,7 +118,9 @@ export class NestedSizes {
         const { stays, grown } = this.extremes(from, doublings, (w, j) => Number(j === size) - w);
         const below = stays[1] < 0 && grown.some(([, high]) => high < -ROUNDING);
         const above = stays[0] > 0 && grown.some(([low]) => low > ROUNDING);
-        return { from: used.samples, samples, keep: this.enclosure(from, doublings), covered: !(below || above) };
+        const told = stays[0] >= 0 || stays[1] <= 0;
+        const covered = below || above ? false : told || null;
+        return { from: used.samples, samples, keep: this.enclosure(from, doublings), covered };
       }),
     );
   }

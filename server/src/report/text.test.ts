@@ -123,9 +123,13 @@ samples  parts             Gauss–Newton
     );
     assert.match(
       flowing({}),
-      /Gauss–Newton: On all 10,000 samples it is between 90 and 93\.5 %: .* growing on .* where they say\./,
+      /Gauss–Newton: On all 10,000 samples it is, with 95 % confidence, between 90 and 93\.5 %: .* growing on .* do not contradict each other\./,
     );
     assert.match(flowing({ whole: { ...whole, by: 'trace' } }), /the bound that the trace sets/);
+    assert.match(
+      flowing({ heldBack: [{ ...held, covered: null }] }),
+      /is too wide to tell, so that nothing was tested/,
+    );
     const missed = flowing({ whole: null, heldBack: [{ ...held, covered: false }] });
     assert.match(missed, /With 2,000 samples the limit does not lie where 500 and fewer say, between 92 and 95 %/);
     assert.doesNotMatch(missed, /On all/);
