@@ -67,11 +67,15 @@ export class Workbench {
 
   /**
    * Opens the context menu of a row and returns one of its items. A menu opened
-   * before the extension is known does not have it yet, and is opened again.
+   * before the extension is known does not have it yet, or has it disabled where the
+   * window does not know yet that it is trusted, and is opened again.
    */
-  async menuItem(row: Locator, title: string): Promise<Locator> {
+  async menuItem(row: Locator, title: string, state: 'enabled' | 'any' = 'any'): Promise<Locator> {
     const menu = this.page.locator('.monaco-menu');
-    const item = menu.locator('.action-item').filter({ hasText: title }).first();
+    const item = menu
+      .locator(state === 'any' ? '.action-item' : '.action-item:not(.disabled)')
+      .filter({ hasText: title })
+      .first();
     const deadline = Date.now() + PATIENCE;
     for (;;) {
       await row.click({ button: 'right' });
@@ -86,7 +90,7 @@ export class Workbench {
 
   /** Chooses an item of a row's context menu. A menu takes no click in its first moments, so it is clicked until it goes. */
   async choose(row: Locator, title: string): Promise<void> {
-    const item = await this.menuItem(row, title);
+    const item = await this.menuItem(row, title, 'enabled');
     await until(`the menu to take "${title}"`, async () => {
       await item.click({ timeout: 1000 }).catch(() => undefined);
       return (await item.count()) === 0;

@@ -168,6 +168,8 @@ describe('installed extension', { timeout: 480_000 }, () => {
     const frame = await panel();
     const bar = frame.locator('.bar[aria-valuenow]');
     const seen = new Set<string>();
+    // The button is there from the run before until this one has begun.
+    await bar.waitFor();
     const ended = frame.getByRole('button', { name: 'Compute Again' }).waitFor({ timeout: 180_000 });
     let over = false;
     void ended.then(() => (over = true));
