@@ -94,3 +94,7 @@ for path, (weight, small) in names.items():
     with h5py.File(os.path.join(sys.argv[1] if len(sys.argv) > 1 else here, path), 'w') as file:
         file.create_dataset(weight, shape=(625_000_000, 4), dtype='<f4')
         file[small] = np.array([5, 6, 7, 8], '<f4')
+
+# A filter of h5py's own, which the HDF5 library has only there.
+with h5py.File(os.path.join(folder, 'lzf.h5'), 'w') as file:
+    file.create_dataset('w', data=np.zeros(1000, '<f4'), chunks=(1000,), compression='lzf')

@@ -9,9 +9,8 @@ import source from './hdf5-worker?source';
 /**
  * h5wasm, the HDF5 library compiled to WebAssembly, in a thread of its own. It
  * is sound on sound files alone: on damaged ones it can go round in circles, and
- * a failure leaves files open inside, so that a file at the same place would be
- * answered from what was read of the damaged one. A thread that shows either is
- * ended, and the next question starts another.
+ * a failure leaves files open inside. A thread that goes in circles, or has failed
+ * too often, is ended, and the next question starts another.
  */
 
 /** Failures after which the library has leaked enough. */
@@ -44,8 +43,7 @@ interface Thread {
   readonly port: MessagePort;
   readonly state: Int32Array<SharedArrayBuffer>;
   readonly replies: Map<number, Hdf5Reply>;
-  /** Files it failed on, by device, number and place in it. */
-  readonly spoiled: Set<string>;
+  failures: number;
 }
 
 let current: Thread | null = null;
@@ -88,10 +86,8 @@ interface Pending {
 
 /** @param size bytes that go to or come from the library */
 function ask(question: Omit<Hdf5Request, 'id' | 'memory'>, size = 0): Pending {
-  const { dev, ino, size: all } = statSync(question.extent.path);
-  const file = `${dev}:${ino}:${question.extent.start}`;
-  const length = question.extent.size ?? all;
-  const thread = threadFor(file);
+  const length = question.extent.size ?? statSync(question.extent.path).size;
+  const thread = usable();
   const id = ++requests;
   const memory = SPARE_MEMORY + Math.max(UNPACKING * size, 2 * Math.min(length, LARGEST_METADATA));
   thread.port.postMessage({ id, ...question, memory } satisfies Hdf5Request);
@@ -125,7 +121,7 @@ function ask(question: Omit<Hdf5Request, 'id' | 'memory'>, size = 0): Pending {
     const { failure, fatal } = answer;
     thread.replies.delete(id);
     if (failure === undefined) return answer;
-    thread.spoiled.add(file);
+    thread.failures++;
     if (fatal === true) end(thread);
     throw new Hdf5Error(failure);
   };
@@ -145,8 +141,8 @@ function collect({ port, replies }: Thread): void {
   }
 }
 
-function threadFor(file: string): Thread {
-  if (current !== null && (current.spoiled.has(file) || current.spoiled.size >= MOST_FAILURES)) end(current);
+function usable(): Thread {
+  if (current !== null && current.failures >= MOST_FAILURES) end(current);
   return (current ??= start());
 }
 
@@ -164,7 +160,7 @@ function start(): Thread {
     workerData: { library: libraryUrl(), state, port: port2 },
     transferList: [port2],
   });
-  const thread: Thread = { worker, port: port1, state, replies: new Map(), spoiled: new Set() };
+  const thread: Thread = { worker, port: port1, state, replies: new Map(), failures: 0 };
   // Whoever waits for it sees its silence.
   worker.on('error', () => end(thread));
   // It keeps nobody from ending.

@@ -47,6 +47,11 @@ memories.grow = function (pages) {
 let opened: Extent = { path: '', start: 0, size: null };
 let descriptor: number | null = null;
 let led: string | null = null;
+/** Where the library looks for filters that it does not have. */
+const PLUGINS = /\/lib\/plugin$/;
+
+/** How many files were opened: what the library is told is the number of each. */
+let files = 0;
 
 /** From then on files are the library's; before, Node loads it, since version 24 through these functions too. */
 let loaded = false;
@@ -57,15 +62,26 @@ fs.openSync = (path, flags, mode) => {
   if (!loaded) return openSync(path, flags, mode);
   // The library writes what failed into a new file before it throws that.
   const isNew = typeof flags === 'number' && (flags & NEW) === NEW && /^\/tmp\/tmpfile_\w+$/.test(String(path));
-  if (isNew) return openSync(path, flags, mode);
-  if (resolve(String(path)) === resolve(opened.path)) return (descriptor = openSync(path, flags, mode));
-  led = String(path);
+  if (isNew) {
+    const other = openSync(path, flags, mode);
+    // The number of a file that the library has closed.
+    if (other === descriptor) descriptor = null;
+    return other;
+  }
+  if (resolve(String(path)) === resolve(opened.path)) {
+    files++;
+    return (descriptor = openSync(path, flags, mode));
+  }
+  if (!PLUGINS.test(String(path))) led = String(path);
   throw Object.assign(new Error(`not opened: ${led}`), { code: 'EACCES' });
 };
 // Files of the library, which knows these forms alone.
 fs.fstatSync = ((file: number) => {
   const stat = fstatSync(file);
-  if (file === descriptor && opened.size !== null) stat.size = opened.size;
+  if (file !== descriptor) return stat;
+  // A failure leaves a file open inside, and the library answers from that one where the number is the same.
+  stat.ino = files;
+  if (opened.size !== null) stat.size = opened.size;
   return stat;
 }) as typeof fs.fstatSync;
 fs.readSync = ((file: number, buffer: Uint8Array, offset: number, length: number, position: number) => {
@@ -90,11 +106,11 @@ port.on('message', (request: Hdf5Request) => void answer(request));
 
 async function answer({ id, extent, memory, dataset, content }: Hdf5Request): Promise<void> {
   let reply: Hdf5Reply;
+  led = null;
   try {
     const h5wasm = await ready;
     most = FIRST_MEMORY + memory;
     opened = extent;
-    led = null;
     const file = new h5wasm.File(extent.path, content === undefined ? 'r' : 'a');
     try {
       if (content !== undefined) reply = write(await h5wasm.ready, file, dataset!, content, id);
@@ -104,14 +120,24 @@ async function answer({ id, extent, memory, dataset, content }: Hdf5Request): Pr
       file.close();
     }
   } catch (error) {
-    const failure = error instanceof Error ? error.message.split('\n', 1)[0]! : 'the HDF5 library failed';
+    const message = error instanceof Error ? error.message : 'the HDF5 library failed';
     // What the library itself reports leaves it usable; a trap of the machine it runs in does not.
-    reply = { id, failure, fatal: !/HDF5|^too many objects/.test(failure) };
+    reply = { id, failure: cause(message), fatal: !/HDF5|^too many objects/.test(message) };
   }
-  if (led !== null) reply = { id, failure: `it leads to another file, ${JSON.stringify(led)}`, fatal: true };
+  if (led !== null) reply = { id, failure: `it leads to another file, ${JSON.stringify(led)}` };
   port.postMessage(reply, reply.bytes === undefined ? [] : [reply.bytes.buffer as ArrayBuffer]);
   Atomics.add(state, REPLIES, 1);
   Atomics.notify(state, REPLIES);
+}
+
+/**
+ * The library lists the functions that gave up, from the outside in. The innermost
+ * knows what is wrong, but for those that looked for a plugin.
+ */
+function cause(message: string): string {
+  const calls = [...message.matchAll(/^ *#\d+: .* in (?!H5PL)\w+\(\): (.*)$/gm)];
+  // It may quote what is in the file.
+  return (calls.at(-1)?.[1] ?? message.split('\n', 1)[0]!).replace(/\p{Cc}/gu, '?').slice(0, 200);
 }
 
 function write(module: H5Module, file: File, dataset: string, content: Uint8Array, id: number): Hdf5Reply {

@@ -66,6 +66,12 @@ function asInputError(error: unknown, path: string): unknown {
 }
 
 function damaged(path: string, detail: string): InputError {
+  const filter = /^required filter '(.*)' is not registered$/.exec(detail)?.[1];
+  if (filter !== undefined) {
+    return new InputError(
+      `HDF5 compression not supported: ${filter} (${path}); save the file with gzip or without compression`,
+    );
+  }
   return new InputError(`HDF5 file damaged: ${path} (${detail}); copy it again or save the model anew`);
 }
 
