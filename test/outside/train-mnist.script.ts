@@ -10,7 +10,7 @@ import { train } from '../../server/src/lomp/train';
 import { projectRoot } from '../outside';
 
 const EPOCHS = 10;
-const PYTHON = '/usr/bin/python3';
+const PYTHON = process.env.TEST_PYTHON ?? '/usr/bin/python3';
 
 async function ours(data: string, seed: number, folder: string): Promise<number> {
   const options = ['--epochs', `${EPOCHS}`, '--threads', '1', '--seed', `${seed}`];

@@ -1,8 +1,8 @@
 import type { CurvatureKind } from '../../../protocol/analysis';
 import type { StudiedOperator } from './limit-study';
 
-/** Whose products they are: the kind, of a diagonal block its layers, of a part of the samples which, and how they are summed. */
-export type JournalledOperator = `${CurvatureKind}${'' | ` of ${string}`}${'' | ' reordered'}`;
+/** Whose products they are: the kind, of a diagonal block its layers, of a part of the samples which, and at which scale. */
+export type JournalledOperator = `${CurvatureKind}${'' | ` of ${string}`}${'' | ' rescaled'}`;
 
 /** Products of one `apply`, as they were computed. */
 export interface JournalEntry {
@@ -87,19 +87,19 @@ export class RecalledOperator implements DisposableOperator {
     return this.recalled(this.name, vectors, () => this.operator.apply(vectors));
   }
 
-  reordered(vectors: readonly Float32Array[]): Promise<Float32Array[] | null> {
-    return this.recalled(`${this.name} reordered`, vectors, () => this.operator.reordered(vectors));
+  rescaled(vectors: readonly Float32Array[]): Promise<Float32Array[]> {
+    return this.recalled(`${this.name} rescaled`, vectors, () => this.operator.rescaled(vectors));
   }
 
   private get name(): CurvatureKind | `${CurvatureKind} of ${string}` {
     return this.part === undefined ? this.kind : `${this.kind} of ${this.part}`;
   }
 
-  private async recalled<T extends Float32Array[] | null>(
+  private async recalled(
     operator: JournalledOperator,
     vectors: readonly Float32Array[],
-    multiply: () => Promise<T>,
-  ): Promise<Float32Array[] | T> {
+    multiply: () => Promise<Float32Array[]>,
+  ): Promise<Float32Array[]> {
     const known = this.journal.recall(operator, vectors);
     if (known) {
       this.clock.advance(known.at);
@@ -109,7 +109,6 @@ export class RecalledOperator implements DisposableOperator {
     }
     const before = this.operator.seconds;
     const products = await multiply();
-    if (products === null) return products;
     const seconds = this.operator.seconds - before;
     this.count(vectors.length, seconds);
     this.journal.keep(operator, vectors, { products, seconds, at: this.clock.now() });

@@ -49,11 +49,8 @@ export interface StudyOptions {
 /** A curvature operator that times itself. */
 export interface StudiedOperator extends SymmetricOperator {
   readonly kind: CurvatureKind;
-  /**
-   * The products that `apply` gives, with the samples summed in another order; null
-   * where float32 sums over one sample at a time, which has no other order.
-   */
-  reordered(vectors: readonly Float32Array[]): Promise<Float32Array[] | null>;
+  /** The products that `apply` gives, but for what float32 rounds on the way from numbers of another scale. */
+  rescaled(vectors: readonly Float32Array[]): Promise<Float32Array[]>;
   /** Products so far, and the seconds they took. */
   readonly products: number;
   readonly seconds: number;
@@ -77,20 +74,16 @@ export interface StudyListener {
 export const ETA = 0.05;
 /** Products with Rademacher probes for the traces of operator and layers. */
 export const TRACE_PROBES = 8;
-/** Those, and the first of them again in another order. */
+/** Those, and the first of them again at another scale. */
 export const TRACE_PRODUCTS = TRACE_PROBES + PROBES_PER_PASS;
 /** Columns of a whole matrix that share one pass over the data; they are cheap and many. */
 const COLUMNS_PER_PASS = 16;
 /**
- * The error of a product against float64, in units of what it changes by when the
- * samples are summed in another order, ‖Av − A′v‖/√2, at most (test/golden). More
- * than 1, because what rounds within a sample is the same in both.
+ * The error of a product against float64, in units of what it changes by at another
+ * scale, ‖Av − A′v‖/√2, at most (test/golden). More than 1, because what the forward
+ * pass rounds is the same in both.
  */
-export const ROUNDING_FACTOR = 8;
-/** Relative error of a product at least: a result is stored in float32. */
-const STORED_ERROR = 2 ** -24;
-/** Relative error of a product of one sample at a time: over twice the largest that was found (test/golden). */
-export const SINGLE_ERROR = 4e-6;
+export const ROUNDING_FACTOR = 4;
 /**
  * The limit of one operator, sharper with every update: traces first, then round
  * after round of products what the planner says. Ends when the interval is within
@@ -98,8 +91,8 @@ export const SINGLE_ERROR = 4e-6;
  */
 export class LimitStudy {
   private readonly samples: TraceSample[] = [];
-  /** Mean of ‖Ev‖² over probes v, as far as the rounding errors E of a product depend on the order of the samples; null where they have none. */
-  private rounding: number | null = null;
+  /** Mean of ‖Ev‖² over probes v, as far as the rounding errors E of a product depend on the scale. */
+  private rounding = 0;
   /** What is left of the operator without the rows that are zero. */
   private live!: Live;
   /** The first probe's, which decides on the depth; null once others need the memory of its basis. */
@@ -181,9 +174,8 @@ export class LimitStudy {
         throw notFinite();
       }
       if (first === 0) {
-        this.listener.announce('the same products again, the samples in another order');
-        const other = await this.operator.reordered(probes);
-        this.rounding = other === null ? null : meanSquaredDifference(round, other) / 2;
+        this.listener.announce('the same products again, at another scale');
+        this.rounding = meanSquaredDifference(round, await this.operator.rescaled(probes)) / 2;
       }
       products.push(...round);
       first += width;
@@ -265,17 +257,9 @@ export class LimitStudy {
     return this.operator.dimension - this.live.operator.dimension;
   }
 
-  /**
-   * The same estimate for Lanczos: ‖E‖_F² is the mean of ‖Ev‖² over Rademacher probes,
-   * and ‖A‖_F² that of ‖Av‖².
-   */
+  /** What a Lanczos run's |λ| may be off by, estimated as in `exactSpectrum`: ‖E‖_F² is the mean of ‖Ev‖² over Rademacher probes. */
   private productBlur(): number {
-    const square = this.samples.reduce((sum, { whole }) => sum + whole.squaredNorm, 0) / this.samples.length;
-    const error =
-      this.rounding === null
-        ? SINGLE_ERROR ** 2 * square
-        : Math.max(ROUNDING_FACTOR ** 2 * this.rounding, STORED_ERROR ** 2 * square);
-    return Math.sqrt(error / this.live.operator.dimension);
+    return ROUNDING_FACTOR * Math.sqrt(this.rounding / this.live.operator.dimension);
   }
 
   private quadratures(): Spectra {

@@ -28,7 +28,7 @@ test('a journal keeps the products of blocks of one size apart, and gives each i
     const found: Float32Array[] = [];
     for (const layer of network.layout.layers.slice(0, 2)) {
       const block = operators.block('hessian', layersInARow([layer]));
-      found.push(...(await block.apply([unit])), ...(await block.reordered([unit]))!);
+      found.push(...(await block.apply([unit])), ...(await block.rescaled([unit])));
       await block.dispose();
     }
     assert.equal(journal.length, 4);

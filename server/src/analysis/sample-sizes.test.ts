@@ -33,7 +33,8 @@ function population(kind: CurvatureKind, seed: number) {
       products: 1,
       seconds: 0,
       apply,
-      reordered: apply,
+      rescaled: async (vectors) =>
+        (await apply(vectors.map((v) => v.map((x) => 0.625 * x)))).map((product) => product.map((x) => x / 0.625)),
     };
   };
   const limit = (first: number, end: number) => loss.limit(loss.matrix(first, end), EPSILON, kind === 'ggn');

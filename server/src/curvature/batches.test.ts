@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { dealtBatches, makeBatches, type Batch } from './batches';
+import { makeBatches, rescaledBatches } from './batches';
 import { randomSamples } from './testing';
 
 const samples = randomSamples(10, [2, 3], 4, 1);
@@ -42,30 +42,12 @@ test('a batch that divides the samples is not copied', () => {
   for (const { inputs } of makeBatches(samples, 5, 4)) assert.equal(inputs.buffer, samples.inputs.buffer);
 });
 
-test('dealt anew, every sample is there once with its target and label, in other company', () => {
+test('batches for another scale of the loss are the same but for their targets', () => {
   const batches = makeBatches(samples, 4, 4);
-  const dealt = [...dealtBatches(batches, 4)];
-  assert.deepEqual(
-    dealt.map(({ count }) => count),
-    [4, 4, 2],
-  );
-  const rows = (of: readonly Batch[]) =>
-    of.flatMap(({ inputs, targets, labels, count }) =>
-      Array.from({ length: count }, (_, row) =>
-        [...inputs.slice(row * 6, row * 6 + 6), ...targets.slice(row * 4, row * 4 + 4), labels[row]!].join(),
-      ),
-    );
-  assert.deepEqual(rows(dealt).sort(), rows(batches).sort());
-  const company = (of: readonly Batch[]) => rows(of.slice(0, 1)).sort();
-  assert.notDeepEqual(company(dealt), company(batches));
-  const last = dealt.at(-1)!;
-  assert.ok(last.inputs.length === 4 * 6 && last.inputs.subarray(2 * 6).every((x) => x === 0));
-  assert.ok(last.targets.subarray(2 * 4).every((x) => x === 0));
-});
-
-test('a single batch is dealt in another order', () => {
-  const batches = makeBatches(samples, 10, 4);
-  const [dealt] = [...dealtBatches(batches, 10)];
-  assert.notDeepEqual([...dealt!.labels], [...batches[0]!.labels]);
-  assert.deepEqual([...dealt!.labels].sort(), [...batches[0]!.labels].sort());
+  const rescaled = [...rescaledBatches(batches, 0.3)];
+  assert.equal(rescaled.length, batches.length);
+  rescaled.forEach((batch, i) => {
+    const { targets, ...rest } = batches[i]!;
+    assert.deepEqual(batch, { ...rest, targets: Float32Array.from(targets, (target) => 0.3 * target) });
+  });
 });

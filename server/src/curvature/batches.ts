@@ -16,30 +16,9 @@ export interface Batch {
   readonly count: number;
 }
 
-/**
- * The same samples dealt out anew: every batch takes them from all over, so that
- * what float32 sums over a batch is summed in another order. One batch at a time
- * is made, when it is asked for.
- *
- * @param size rows per batch, of `batches` and of what comes out
- */
-export function* dealtBatches(batches: readonly Batch[], size: number): Generator<Batch> {
-  const first = batches[0];
-  if (first === undefined) return;
-  const places = batches.flatMap((batch) => Array.from({ length: batch.count }, (_, row) => ({ batch, row })));
-  const stride = Math.max(2, batches.length);
-  const order = places.map((_, i) => i).sort((a, b) => (a % stride) - (b % stride) || a - b);
-  for (let start = 0; start < order.length; start += size) {
-    const chosen = order.slice(start, start + size).map((i) => places[i]!);
-    const rows = (of: 'inputs' | 'targets'): Float32Array => {
-      const width = first[of].length / size;
-      const values = new Float32Array(size * width);
-      chosen.forEach(({ batch, row }, i) => values.set(batch[of].subarray(row * width, (row + 1) * width), i * width));
-      return values;
-    };
-    const labels = Int32Array.from(chosen, ({ batch, row }) => batch.labels[row]!);
-    yield { inputs: rows('inputs'), targets: rows('targets'), labels, count: chosen.length };
-  }
+/** The same batches for `scale` times the loss, one made at a time. */
+export function* rescaledBatches(batches: readonly Batch[], scale: number): Generator<Batch> {
+  for (const batch of batches) yield { ...batch, targets: batch.targets.map((target) => scale * target) };
 }
 
 /** Cuts the samples into batches of `size`; the last one is padded with rows that weigh nothing. */

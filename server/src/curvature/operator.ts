@@ -4,7 +4,7 @@ import type { Model } from '../graph/model';
 import { splitGraph } from '../graph/passes/split';
 import { elementCount } from '../graph/shapes';
 import type { SymmetricOperator } from '../spectrum/operator';
-import { dealtBatches, type Batch } from './batches';
+import { rescaledBatches, type Batch } from './batches';
 import type { ParameterLayout } from './parameters';
 import { curvatureProgram, direction, isDirection, product, TARGETS } from './programs';
 
@@ -45,6 +45,9 @@ interface Compiled {
 
 /** Bytes of a float32. */
 const FLOAT = 4;
+
+/** Of `rescaled`: no powers of two, which would round nothing differently, and below 1, so that nothing overflows by them. */
+const [VECTOR_SCALE, LOSS_SCALE] = [Math.fround(Math.sqrt(1 / 2)), Math.fround(Math.sqrt(1 / 3))];
 
 /**
  * Hessian or Gauss–Newton matrix of the mean loss over all batches, in the
@@ -94,17 +97,22 @@ export class CurvatureOperator implements SymmetricOperator {
   }
 
   /**
-   * The same products with the samples in other batches: what differs is what float32
-   * rounds. Null for batches of one sample, where nothing would.
+   * The same products from vectors and a loss of another scale, in which they are
+   * linear: what differs is what float32 rounds in every pass but the forward one. That
+   * one is left alone, since it decides on which side of a ReLU's kink the network is.
    */
-  async reordered(vectors: readonly Float32Array[]): Promise<Float32Array[] | null> {
-    if (this.source.network.model.input.shape[0] === 1) return null;
-    return this.fitting(vectors, ({ model, batches }) => dealtBatches(batches, model.input.shape[0]!), false);
+  async rescaled(vectors: readonly Float32Array[]): Promise<Float32Array[]> {
+    const products = await this.fitting(
+      vectors.map((vector) => vector.map((x) => VECTOR_SCALE * x)),
+      ({ batches }) => rescaledBatches(batches, LOSS_SCALE),
+      false,
+    );
+    return products.map((product) => product.map((x) => x / (VECTOR_SCALE * LOSS_SCALE)));
   }
 
   private async fitting(
     vectors: readonly Float32Array[],
-    order: (network: BatchedNetwork) => Iterable<Batch>,
+    batches: (network: BatchedNetwork) => Iterable<Batch>,
     keep: boolean,
   ): Promise<Float32Array[]> {
     for (;;) {
@@ -114,7 +122,7 @@ export class CurvatureOperator implements SymmetricOperator {
         this.network = this.source.network;
       }
       try {
-        return await this.multiply(vectors, order(this.network), keep);
+        return await this.multiply(vectors, batches(this.network), keep);
       } catch (error) {
         if (!(error instanceof OutOfMemoryError)) throw error;
         if (!(await this.source.makeSmaller(this.network, this.engine))) throw error;
