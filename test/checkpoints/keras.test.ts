@@ -107,6 +107,27 @@ for (const [name, text, message] of refused) {
   });
 }
 
+const pooled = (side: number, pool: object): string =>
+  config([
+    { class_name: 'InputLayer', config: { name: 'x', batch_shape: [null, side, 4, 1] } },
+    { class_name: 'AveragePooling2D', config: { name: 'pool', strides: [1, 1], ...pool } },
+    { class_name: 'Flatten', config: { name: 'flat' } },
+  ]);
+// Found by npm run fuzz: a table for every position, of a gigabyte and more.
+const enormous: readonly [string, string, RegExp][] = [
+  ['an image', pooled(2 ** 32, { pool_size: [2, 2] }), /^AveragePool: output axis of 4294967295 \(.*a\.keras\)/],
+  ['a window', pooled(4, { pool_size: [2 ** 31 - 1, 2], padding: 'same' }), /^AveragePool: kernel of 4294967294 /],
+];
+for (const [name, text, message] of enormous) {
+  test(`refused: ${name} of billions`, async (t) => {
+    const path = join(temporaryFolder(t, { 'a.keras': archive(text) }), 'a.keras');
+    await assert.rejects(
+      openModel(path, { batch: 1 }),
+      (error) => error instanceof InputError && message.test(error.message),
+    );
+  });
+}
+
 test('400 damaged files are read or refused', async (t) => {
   const random = testRandom(12);
   for (let i = 0; i < 400; i++) {
@@ -145,7 +166,10 @@ test('a damaged HDF5 file in an archive is refused with the cause, however many 
   ]);
   const path = join(temporaryFolder(t, { 'a.keras': content }), 'a.keras');
   for (let i = 0; i < 3; i++) {
-    await assert.rejects(openCheckpoint(path), /^InputError: HDF5 file damaged: .* \(bad superblock version number\); copy it again/);
+    await assert.rejects(
+      openCheckpoint(path),
+      /^InputError: HDF5 file damaged: .* \(bad superblock version number\); copy it again/,
+    );
   }
 });
 

@@ -9,6 +9,9 @@ import type { Attribute, OnnxNode, Subgraph } from './reader';
 import type { StoredTensor } from './tensor';
 import type { Value } from './value';
 
+/** Entries of a table along an axis, or of a kernel, at most: no network that is looked at has more. */
+const LARGEST_TABLE = 2 ** 22;
+
 /** `node 12 "name", model.onnx` */
 export function nodePlace(node: OnnxNode, path: string): string {
   return `node ${node.index}${node.name === '' ? '' : ` ${JSON.stringify(node.name)}`}, ${basename(path)}`;
@@ -43,6 +46,12 @@ export class NodeView {
   /** An error that names operator, node and file; `next` is what the user can do. */
   error(problem: string, next = 'export the network again without it'): InputError {
     return new InputError(`${this.node.op}: ${problem} (${nodePlace(this.node, this.path)}); ${next}`);
+  }
+
+  /** `count`, where a table with so many entries may be made: sizes are the word of the file. */
+  tableSize(count: number, what: string): number {
+    if (count <= LARGEST_TABLE) return count;
+    throw this.error(`${what} of ${count}`, 'export the network for smaller inputs');
   }
 
   has(index: number): boolean {

@@ -155,7 +155,10 @@ export const slice: LayoutRule = (node, [x], algebra) => {
       steps[axis] = Math.max(1, Math.min(step, size));
       shape[axis] = count;
     } else {
-      reversed.push({ axis, indices: Int32Array.from({ length: count }, (_, k) => from + k * step) });
+      reversed.push({
+        axis,
+        indices: Int32Array.from({ length: node.tableSize(count, 'axis') }, (_, k) => from + k * step),
+      });
     }
   }
   const forward = algebra.slice(x!, starts, steps, shape);
@@ -187,7 +190,7 @@ function equalParts(node: NodeView, size: number): number[] {
   const count = node.opset >= 18 ? node.int('num_outputs', node.node.outputs.length) : node.node.outputs.length;
   const part = Math.ceil(size / count);
   // The last part is the smaller one where the size does not divide.
-  return Array.from({ length: count }, (_, i) => clamp(size - i * part, 0, part));
+  return Array.from({ length: node.tableSize(count, 'num_outputs') }, (_, i) => clamp(size - i * part, 0, part));
 }
 
 export const gather: LayoutRule = (node, [x], algebra) => {

@@ -143,7 +143,7 @@ function localResponse(node: NodeView): AnyNode {
   // Channels become an image's rows, so that the window slides over them.
   const image = b.reshape(b.mul(x, x), [x.shape[0]!, 1, x.shape[1]!, elementCount(x.shape.slice(2))]);
   const before = Math.floor((size - 1) / 2);
-  const sum = b.conv(image, b.constant(new Float32Array(size).fill(1), [1, 1, size, 1]), {
+  const sum = b.conv(image, b.constant(new Float32Array(node.tableSize(size, 'size')).fill(1), [1, 1, size, 1]), {
     strides: [1, 1],
     dilations: [1, 1],
     pads: [before, 0, size - 1 - before, 0],

@@ -34,7 +34,9 @@ function pad(node: NodeView): AnyNode {
   return x.shape.reduce((result, size, axis) => {
     const [begin, end] = [begins[axis]!, ends[axis]!];
     if (begin === 0 && end === 0) return result;
-    const indices = Int32Array.from({ length: size + begin + end }, (_, i) => source(i - begin, size));
+    const indices = Int32Array.from({ length: node.tableSize(size + begin + end, 'axis') }, (_, i) =>
+      source(i - begin, size),
+    );
     if (size === 0 || indices.some((index) => index < 0 || index >= size)) {
       throw node.error(`mode ${mode} with pads ${begin}, ${end} of ${size} elements`, DAMAGED);
     }

@@ -17,6 +17,7 @@ function pool(node: NodeView, x: AnyNode): PoolAttributes {
   if (kernel.length !== spatial.length || kernel.some((size) => !(size >= 1))) {
     throw node.error(`kernel_shape ${formatShape(kernel)} for input ${formatShape(x.shape)}`, DAMAGED);
   }
+  node.tableSize(elementCount(kernel), 'kernel');
   return { ...windowOf(node, spatial, kernel), ceil: node.int('ceil_mode', 0) !== 0 };
 }
 
@@ -39,12 +40,10 @@ function covered(size: number, axis: number, index: number, window: Window, padd
   const rank = window.kernel.length;
   const [low, high] = padded ? [-window.pads[axis]!, size + window.pads[axis + rank]!] : [0, size];
   const start = index * window.strides[axis]! - window.pads[axis]!;
-  let count = 0;
-  for (let k = 0; k < window.kernel[axis]!; k++) {
-    const at = start + k * window.dilations[axis]!;
-    if (at >= low && at < high) count++;
-  }
-  return count;
+  // Elements of the window before `position`.
+  const before = (position: number): number =>
+    Math.min(Math.max(0, Math.ceil((position - start) / window.dilations[axis]!)), window.kernel[axis]!);
+  return before(high) - before(low);
 }
 
 /** A mean is a depthwise convolution with ones, divided by what each window covers. */
@@ -60,7 +59,9 @@ function averagePool(node: NodeView): AnyNode {
   }
   const padded = node.int('count_include_pad', 0) !== 0;
   const counts = spatial.map((size, a) =>
-    Array.from({ length: windowCount(size, a, attributes) }, (_, i) => covered(size, a, i, attributes, padded)),
+    Array.from({ length: node.tableSize(windowCount(size, a, attributes), 'output axis') }, (_, i) =>
+      covered(size, a, i, attributes, padded),
+    ),
   );
   // Windows that `ceil_mode` adds reach beyond the padding: widen it with zeros.
   const ends = spatial.map((size, a) =>
@@ -71,6 +72,7 @@ function averagePool(node: NodeView): AnyNode {
   );
   const channels = x.shape[1]!;
   const kernelShape = [channels, 1, ...kernel];
+  node.tableSize(elementCount(kernelShape), 'kernel');
   const wide = { strides, dilations, pads: [...pads.slice(0, rank), ...ends], group: channels };
   const weights = (value: number): AnyNode =>
     b.constant(new Float32Array(elementCount(kernelShape)).fill(value), kernelShape);
@@ -79,6 +81,7 @@ function averagePool(node: NodeView): AnyNode {
     return b.conv(x, weights(1 / elementCount(first)), wide);
   }
   // Counts multiply over the axes: an outer product of one reciprocal per axis.
+  node.tableSize(elementCount(counts.map((list) => list.length)), 'output image');
   const reciprocal = counts
     .map((list) => list.map((count) => 1 / count))
     .reduce((outer, list) => outer.flatMap((left) => list.map((right) => left * right)), [1]);
