@@ -63,9 +63,11 @@ function withZeroRows(inner: StudiedOperator): StudiedOperator {
     let at = 0;
     return Float32Array.from({ length: dimension }, (_, i) => (isLive(i) ? product[at++]! : 0));
   };
-  const multiply = async (vectors: readonly Float32Array[]) =>
-    (await inner.apply(vectors.map((v) => v.filter((_, i) => isLive(i))))).map(spread);
-  return { ...inner, dimension, apply: multiply, rescaled: multiply };
+  const beside =
+    (multiply: StudiedOperator['apply']): StudiedOperator['apply'] =>
+    async (vectors) =>
+      (await multiply(vectors.map((v) => v.filter((_, i) => isLive(i))))).map(spread);
+  return { ...inner, dimension, apply: beside(inner.apply), rescaled: beside(inner.rescaled) };
 }
 
 /** A few large eigenvalues and a bulk over a random range, often with zeros; of either sign for the Hessian. */
@@ -157,15 +159,11 @@ const SEEDS = 50;
 for (const kind of ['ggn', 'hessian'] as const) {
   test(`no ${kind} interval excludes what a run of ten times as many steps gives`, async (t) => {
     let width = 0;
-    let floors = 0;
     for (let seed = 0; seed < SEEDS; seed++) {
       // A tolerance that is never met, so that neither run ends before its last step.
       const { limits } = await study(kind, 1000 + seed, SHORT, 1e-9);
-      const { limits: all, end } = await study(kind, 1000 + seed, 10 * SHORT, 1e-9);
-      const long = all.at(-1)!;
-      assert.equal(limits.length, SHORT);
-      if (end === 'float32') floors++;
-      else assert.equal(long.curvature.steps, 10 * SHORT);
+      const long = (await study(kind, 1000 + seed, 10 * SHORT, 1e-9)).limits.at(-1)!;
+      assert.ok(limits.length === SHORT && long.curvature.steps === 10 * SHORT, `${long.curvature.steps} steps`);
       for (const { interval, curvature } of limits) {
         const where = `seed ${seed}, step ${curvature.steps}: ${interval.join(' … ')} for ${long.sparsity}`;
         assert.ok(interval[0] <= long.sparsity && long.sparsity <= interval[1], where);
@@ -173,8 +171,7 @@ for (const kind of ['ggn', 'hessian'] as const) {
       const [low, high] = limits.at(-1)!.interval;
       width += (high - low) / SEEDS;
     }
-    t.diagnostic(`mean width after ${SHORT} steps ${width.toFixed(3)}, ${floors} ended by float32`);
-    assert.ok(floors <= 0.1 * SEEDS, `${floors} of ${SEEDS} long runs were cut short by float32`);
+    t.diagnostic(`mean width after ${SHORT} steps ${width.toFixed(3)}`);
     assert.ok(width < 0.6, `an interval of everything excludes nothing: mean width ${width}`);
   });
 }
