@@ -96,5 +96,5 @@ for path, (weight, small) in names.items():
         file[small] = np.array([5, 6, 7, 8], '<f4')
 
 # A filter of h5py's own, which the HDF5 library has only there.
-with h5py.File(os.path.join(folder, 'lzf.h5'), 'w') as file:
+with h5py.File(os.path.join(sys.argv[1] if len(sys.argv) > 1 else here, 'lzf.h5'), 'w') as file:
     file.create_dataset('w', data=np.zeros(1000, '<f4'), chunks=(1000,), compression='lzf')
