@@ -124,7 +124,9 @@ async function answer({ id, extent, memory, dataset, content }: Hdf5Request): Pr
     // What the library itself reports leaves it usable; a trap of the machine it runs in does not.
     reply = { id, failure: cause(message), fatal: !/HDF5|^too many objects/.test(message) };
   }
-  if (led !== null) reply = { id, failure: `it leads to another file, ${JSON.stringify(led)}` };
+  if (led !== null) {
+    reply = { id, failure: `it leads to another file, ${JSON.stringify(led)}`, fatal: reply.fatal ?? false };
+  }
   port.postMessage(reply, reply.bytes === undefined ? [] : [reply.bytes.buffer as ArrayBuffer]);
   Atomics.add(state, REPLIES, 1);
   Atomics.notify(state, REPLIES);
