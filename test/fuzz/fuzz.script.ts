@@ -21,6 +21,8 @@ import { targets } from './targets';
 const BATCH = 16;
 /** The share of the inputs during which coverage is measured, which takes most of the time then. */
 const GUIDED = 0.1;
+/** Seconds of processor time after which it is measured no more: with a large reader every measurement takes seconds. */
+const LONGEST_GUIDING = 120;
 
 /** What the process of a reader says, one JSON text per line. */
 type Message =
@@ -35,7 +37,8 @@ async function child(reader: string, count: number, seed: number, folder: string
   let said = 0;
   let last = performance.now();
   while (campaign.tally.inputs < count) {
-    if (campaign.tally.inputs >= GUIDED * count) campaign.stopGuiding();
+    const { user, system } = process.cpuUsage();
+    if (campaign.tally.inputs >= GUIDED * count || (user + system) / 1e6 > LONGEST_GUIDING) campaign.stopGuiding();
     await campaign.fuzz(Math.min(BATCH, count - campaign.tally.inputs));
     for (; said < campaign.findings.length; said++) {
       const { kind, detail, bytes, seed: of } = campaign.findings[said]!;
