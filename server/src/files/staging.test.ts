@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder } from '../../../test/files';
+import { InputError } from '../errors';
 import { expectFree, Staging } from './staging';
 
 test('files appear together, in the place of what was there', async (t) => {
@@ -75,4 +76,23 @@ test('a file in the way is named with the way out', async (t) => {
     name: 'InputError',
     message: `file exists: ${join(folder, 'a')}; choose another name, or allow it with --force`,
   });
+});
+
+test('a process that ends while its threads still write leaves nothing behind', async (t) => {
+  const folder = temporaryFolder(t);
+  for (let round = 0; round < 200; round++) {
+    const others = new Set(process.listeners('exit'));
+    await Staging.run(async (staging) => {
+      const places: string[] = [];
+      for (let i = 0; i < 48; i++) places.push(await staging.place(join(folder, `f${i}`)));
+      for (const place of places.slice(8)) writeFileSync(place, '');
+      const late = places.slice(0, 8).map((place) => writeFile(place, ''));
+      const clean = process.listeners('exit').find((listener) => !others.has(listener))!;
+      clean.call(process, 0);
+      const left = readdirSync(folder);
+      await Promise.allSettled(late);
+      assert.deepEqual(left, [], `round ${round}`);
+      throw new InputError('ended');
+    }).catch((error: unknown) => assert.ok(error instanceof InputError, String(error)));
+  }
 });

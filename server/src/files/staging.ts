@@ -28,7 +28,7 @@ export class Staging {
     // A process whose starter is gone ends in the middle.
     const clean = (): void => {
       staging.undo();
-      staging.folders.forEach((folder) => rmSync(folder, { recursive: true, force: true }));
+      staging.folders.forEach(removeNow);
     };
     process.once('exit', clean);
     try {
@@ -93,6 +93,17 @@ export class Staging {
       } catch {
         // It is a folder, or the disk has gone.
       }
+    }
+  }
+}
+
+/** At the end of the process, whose threads may still make files in the folder while it is emptied. */
+function removeNow(folder: string): void {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    try {
+      return rmSync(folder, { recursive: true, force: true });
+    } catch {
+      // Not empty after all: what has come is seen by the next one. `maxRetries` looks no second time.
     }
   }
 }
