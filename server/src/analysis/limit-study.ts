@@ -257,7 +257,10 @@ export class LimitStudy {
     return this.operator.dimension - this.live.operator.dimension;
   }
 
-  /** What a Lanczos run's |λ| may be off by, estimated as in `exactSpectrum`: ‖E‖_F² is the mean of ‖Ev‖² over Rademacher probes. */
+  /**
+   * What |λ| of a Lanczos run may be off by, estimated as in `exactSpectrum`: ‖E‖_F² is
+   * the mean of ‖Ev‖² over Rademacher probes.
+   */
   private productBlur(): number {
     return ROUNDING_FACTOR * Math.sqrt(this.rounding / this.live.operator.dimension);
   }

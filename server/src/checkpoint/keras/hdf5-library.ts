@@ -43,6 +43,7 @@ interface Thread {
   readonly port: MessagePort;
   readonly state: Int32Array<SharedArrayBuffer>;
   readonly replies: Map<number, Hdf5Reply>;
+  /** Questions that it had no answer to. */
   failures: number;
 }
 

@@ -73,7 +73,7 @@ fs.openSync = (path, flags, mode) => {
     return (descriptor = openSync(path, flags, mode));
   }
   if (!PLUGINS.test(String(path))) led = String(path);
-  throw Object.assign(new Error(`not opened: ${led}`), { code: 'EACCES' });
+  throw Object.assign(new Error(`not opened: ${String(path)}`), { code: 'EACCES' });
 };
 // Files of the library, which knows these forms alone.
 fs.fstatSync = ((file: number) => {
@@ -106,11 +106,11 @@ port.on('message', (request: Hdf5Request) => void answer(request));
 
 async function answer({ id, extent, memory, dataset, content }: Hdf5Request): Promise<void> {
   let reply: Hdf5Reply;
-  led = null;
   try {
     const h5wasm = await ready;
     most = FIRST_MEMORY + memory;
     opened = extent;
+    led = null;
     const file = new h5wasm.File(extent.path, content === undefined ? 'r' : 'a');
     try {
       if (content !== undefined) reply = write(await h5wasm.ready, file, dataset!, content, id);

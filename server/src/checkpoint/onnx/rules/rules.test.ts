@@ -278,6 +278,32 @@ for (const [what, sizes] of large) {
   });
 }
 
+const BILLIONS = 2 ** 31 - 1;
+const image = { inputs: [['x', [1, 2, 4, 4]]] as const, outputs: ['y'] };
+const window = { kernel_shape: [BILLIONS, 1], auto_pad: 'SAME_UPPER' };
+const claims: [string, ModelParts][] = [
+  ['a kernel of MaxPool', { ...image, nodes: [node('MaxPool', ['x'], ['y'], window)] }],
+  ['a kernel of AveragePool', { ...image, nodes: [node('AveragePool', ['x'], ['y'], window)] }],
+  ['a window of LRN', { ...image, nodes: [node('LRN', ['x'], ['y'], { size: BILLIONS })] }],
+  [
+    'the pads of Pad',
+    {
+      ...x4,
+      opset: 10,
+      nodes: [node('Pad', ['x'], ['y'], { mode: 'edge', pads: [0, BILLIONS] })],
+    },
+  ],
+  ['the parts of Split', { ...x4, opset: 18, nodes: [node('Split', ['x'], ['y'], { num_outputs: BILLIONS })] }],
+];
+for (const [what, parts] of claims) {
+  test(`refused, and no table made: ${what} of billions`, () => {
+    assert.throws(
+      () => imported(parts),
+      /^InputError: \w+: [a-z_ ]+ of \d{10} .*; export the network for smaller inputs$/,
+    );
+  });
+}
+
 test('attention is the softmax of scaled products, and nothing where nothing may be looked at', () => {
   const shape = [1, 1, 2, 2];
   const tensors = [
