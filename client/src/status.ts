@@ -7,9 +7,13 @@ import type { Jobs } from './jobs';
 export function showStatus(jobs: Jobs): vscode.Disposable {
   const item = vscode.window.createStatusBarItem('pruningLimit.status', vscode.StatusBarAlignment.Left);
   item.name = 'Pruning Limit';
+  let active = false;
   const update = () => {
     const running = jobs.running();
-    void vscode.commands.executeCommand('setContext', 'pruningLimit.running', running.length > 0);
+    if (active !== running.length > 0) {
+      active = running.length > 0;
+      void vscode.commands.executeCommand('setContext', 'pruningLimit.running', active);
+    }
     const first = running[0];
     if (!first) {
       item.hide();

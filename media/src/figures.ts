@@ -50,8 +50,9 @@ export class Figures {
   update(result: PartialResult): void {
     this.result = result;
     // A drawing's width follows from which others stand beside it, so all are shown before any is drawn.
-    const ready = this.boxes.filter((box) => box.show(result));
-    for (const box of ready) box.update(result);
+    // And all are measured before, because a width that is read after a change has the page laid out anew.
+    const ready = this.boxes.filter((box) => box.show(result)).map((box) => ({ box, width: box.width() }));
+    for (const { box, width } of ready) box.update(result, width);
   }
 }
 
@@ -119,9 +120,14 @@ class FigureBox {
     return ready;
   }
 
-  update(result: PartialResult): void {
+  /** Of the drawing, in pixels. */
+  width(): number {
+    return Math.max(280, this.holder.clientWidth);
+  }
+
+  update(result: PartialResult, width: number): void {
     this.result = result;
-    place(this.holder, this.figure.draw(result, Math.max(280, this.holder.clientWidth)), this.nonce);
+    place(this.holder, this.figure.draw(result, width), this.nonce);
     this.fillTable();
   }
 

@@ -60,9 +60,25 @@ export class Workbench {
     for (const [depth, name] of path.entries()) {
       row = this.page.locator('.explorer-folders-view .monaco-list-row').filter({ hasText: name }).first();
       await row.waitFor();
-      if (depth < path.length - 1 && (await row.getAttribute('aria-expanded')) === 'false') await row.click();
+      if (depth < path.length - 1) await this.unfold(row, true);
     }
     return row!;
+  }
+
+  /**
+   * Unfolds a folder of the explorer, or folds it. A click on a list that moves
+   * meanwhile misses its row, so the row is asked afterwards and clicked again.
+   */
+  async unfold(row: Locator, open: boolean): Promise<void> {
+    const isSo = async () => (await row.getAttribute('aria-expanded')) === String(open);
+    await until(`a folder to be ${open ? 'unfolded' : 'folded'}`, async () => {
+      if (await isSo()) return true;
+      await row.click();
+      return until('the click to do it', isSo, 5000).then(
+        () => true,
+        () => false,
+      );
+    });
   }
 
   /**
