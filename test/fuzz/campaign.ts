@@ -14,6 +14,8 @@ export const SLOWEST = 2000;
 export const MEMORY = { times: 4, bytes: 64 * 2 ** 20 };
 
 const LARGEST_CORPUS = 4000;
+/** Most processor time of an input that is mutated further, in milliseconds: what comes of one that goes in circles does so too. */
+const SLOWEST_KEPT = 200;
 
 export interface Finding {
   readonly kind: 'crash' | 'slow' | 'memory';
@@ -95,10 +97,12 @@ export class Campaign {
     // Which of them reached something new, their second run tells; it is not counted.
     const { inputs, accepted } = this.tally;
     for (const { seed, bytes } of batch) {
-      await this.run(seed, bytes);
+      const time = await this.run(seed, bytes);
       const reached = this.coverage!.ran(fresh);
       for (const block of reached) fresh.delete(block);
-      if (reached.length > 0 && this.corpus.length < LARGEST_CORPUS) this.corpus.push({ ...seed, bytes });
+      if (reached.length > 0 && time < SLOWEST_KEPT && this.corpus.length < LARGEST_CORPUS) {
+        this.corpus.push({ ...seed, bytes });
+      }
     }
     Object.assign(this.tally, { inputs, accepted });
   }
@@ -109,7 +113,8 @@ export class Campaign {
     return { seed, bytes };
   }
 
-  async run(seed: Seed, part: Uint8Array): Promise<void> {
+  /** @returns its processor time in milliseconds */
+  async run(seed: Seed, part: Uint8Array): Promise<number> {
     const bytes = seed.wrap === undefined ? part : seed.wrap(part);
     const path = join(this.folder, seed.file);
     // A new file each time, also for those who know files by their number.
@@ -127,19 +132,21 @@ export class Campaign {
       failure = error;
     }
     const { user, system } = process.cpuUsage(start);
+    const time = (user + system) / 1000;
     const newPeak = process.resourceUsage().maxRSS;
     const memory = Math.max(newPeak > peak ? 1024 * newPeak - used : 0, allocated() - heap);
     this.tally.inputs++;
-    this.tally.slowest = Math.max(this.tally.slowest, (user + system) / 1000);
+    this.tally.slowest = Math.max(this.tally.slowest, time);
     this.tally.memory = Math.max(this.tally.memory, memory);
     const found = (kind: Finding['kind'], detail: string): void => this.found({ kind, detail, seed, bytes });
     if (failure !== undefined && !(failure instanceof InputError)) found('crash', describe(failure));
-    if ((user + system) / 1000 > SLOWEST) found('slow', `${Math.round((user + system) / 1000)} ms`);
+    if (time > SLOWEST) found('slow', `${Math.round(time)} ms`);
     if (memory > MEMORY.times * bytes.length + MEMORY.bytes) {
       found('memory', `${Math.round(memory / 2 ** 20)} MiB for ${bytes.length} bytes`);
     }
     const own = this.target.beside?.[seed.file];
     if (own !== undefined) writeFileSync(path, own);
+    return time;
   }
 
   /** Crashes of one place count once; of what is slow or large the first is enough. */
