@@ -3,7 +3,15 @@ import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads';
-import { PROGRESS, REPLIES, type Extent, type Hdf5Reply, type Hdf5Request, type Listing } from './hdf5-messages';
+import {
+  PROGRESS,
+  REPLIES,
+  type Extent,
+  type Hdf5Reply,
+  type Hdf5Request,
+  type Listing,
+  type WorkerData,
+} from './hdf5-messages';
 import source from './hdf5-worker?source';
 
 /**
@@ -48,6 +56,8 @@ interface Thread {
 }
 
 let current: Thread | null = null;
+/** The library, from the first thread on. */
+let compiled: WebAssembly.Module | null = null;
 let requests = 0;
 
 /** @throws Hdf5Error when the library cannot read it */
@@ -158,10 +168,11 @@ function start(): Thread {
   const state = new Int32Array(new SharedArrayBuffer(8));
   const worker = new Worker(source, {
     eval: true,
-    workerData: { library: libraryUrl(), state, port: port2 },
+    workerData: { library: libraryUrl(), state, port: port2, compiled } satisfies WorkerData,
     transferList: [port2],
   });
   const thread: Thread = { worker, port: port1, state, replies: new Map(), failures: 0 };
+  worker.on('message', (module: WebAssembly.Module) => (compiled = module));
   // Whoever waits for it sees its silence.
   worker.on('error', () => end(thread));
   // It keeps nobody from ending.

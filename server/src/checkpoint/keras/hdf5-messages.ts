@@ -11,6 +11,8 @@ export interface WorkerData {
   readonly library: string;
   readonly state: Int32Array<SharedArrayBuffer>;
   readonly port: MessagePort;
+  /** The library as an earlier thread has compiled it. */
+  readonly compiled: WebAssembly.Module | null;
 }
 
 /** An HDF5 file: a file, or a part of one. */

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { resolve } from 'node:path';
-import { workerData } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import type * as h5 from 'h5wasm/node';
 import type { Dataset, File, Group } from 'h5wasm/node';
 import {
@@ -31,8 +31,23 @@ interface GrowingMemory {
   readonly buffer: ArrayBuffer;
   grow(pages: number): number;
 }
+interface Compiler {
+  compile(source: Uint8Array): Promise<WebAssembly.Module>;
+  instantiate(module: WebAssembly.Module, imports: object): Promise<object>;
+}
 
-const { library, state, port } = workerData as WorkerData;
+const { library, state, port, compiled } = workerData as WorkerData;
+
+// What one thread has compiled, function by function as they are called, the next one uses.
+const compiler = WebAssembly as unknown as Compiler;
+const { instantiate } = compiler;
+Object.assign(WebAssembly, {
+  instantiate: async (source: Uint8Array, imports: object) => {
+    const module = compiled ?? (await compiler.compile(source));
+    if (compiled === null) parentPort!.postMessage(module);
+    return { module, instance: await instantiate(module, imports) };
+  },
+});
 
 /** Bytes of WebAssembly's memory that may be in use: a damaged file asks for any number. */
 let most = Infinity;
